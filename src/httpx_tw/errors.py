@@ -1,0 +1,120 @@
+"""Every exception httpx_tw raises, as one tree.
+
+    HTTPXError
+     ├── ConfigurationError (ValueError)  a bad option, route pattern or argument
+     ├── LocalProtocolError               our caller asked for what HTTP forbids
+     │    └── InvalidHeader (ValueError)  a header name or value that must not be sent
+     ├── RemoteProtocolError              the peer broke HTTP; carries what to answer
+     │    ├── HeadTooLarge                414 or 431
+     │    ├── BodyTooLarge                413
+     │    └── IncompleteMessage           the peer stopped in the middle of a message
+     ├── HTTPError                        raised by a handler to answer with a status
+     ├── ConnectionLost                   the other side is gone
+     ├── DeadlinePassed                   something took longer than its timeout
+     ├── BodyNotRead                      json() or text() before the body was read
+     ├── BodyConsumed                     the body was asked for twice
+     └── NoSuchRoute (LookupError)        url_for of a name nobody registered
+
+Two blames, as in h11: *local* is our own caller's mistake, *remote* is the peer's.
+This module imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BodyConsumed",
+    "BodyNotRead",
+    "BodyTooLarge",
+    "ConfigurationError",
+    "ConnectionLost",
+    "DeadlinePassed",
+    "HTTPError",
+    "HTTPXError",
+    "HeadTooLarge",
+    "IncompleteMessage",
+    "InvalidHeader",
+    "LocalProtocolError",
+    "NoSuchRoute",
+    "RemoteProtocolError",
+]
+
+
+class HTTPXError(Exception):
+    """The root: catch this to catch everything httpx_tw raises on purpose."""
+
+
+class ConfigurationError(HTTPXError, ValueError):
+    """An option, a route pattern or an argument makes no sense; the message says why."""
+
+
+class LocalProtocolError(HTTPXError):
+    """Our own caller asked for something HTTP forbids."""
+
+
+class InvalidHeader(LocalProtocolError, ValueError):
+    """A header name or value holds bytes that must never be sent (CR, LF, NUL, …)."""
+
+
+class RemoteProtocolError(HTTPXError):
+    """The peer broke HTTP.
+
+    *status* is what a server answers; a client only reads the message.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class HeadTooLarge(RemoteProtocolError):
+    """The request line (414) or the header block (431) is over its limit."""
+
+
+class BodyTooLarge(RemoteProtocolError):
+    """The body is larger than the limit that applies to it."""
+
+    def __init__(self, message: str, status: int = 413) -> None:
+        super().__init__(message, status)
+
+
+class IncompleteMessage(RemoteProtocolError):
+    """The peer ended the connection in the middle of a message."""
+
+
+class HTTPError(HTTPXError):
+    """Raise it in a handler or a middleware to answer with *status*.
+
+    *message* is sent to the client, so keep secrets out of it; None means the
+    status's own phrase. *headers* are (name, value) pairs added to the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(status if message is None else f"{status}: {message}")
+        self.status = status
+        self.message = message
+        self.headers = headers
+
+
+class ConnectionLost(HTTPXError):
+    """The other side is gone; what was being read or written will not complete."""
+
+
+class DeadlinePassed(HTTPXError):
+    """Something took longer than the timeout that applies to it."""
+
+
+class BodyNotRead(HTTPXError):
+    """The body was asked for as a whole before ``await request.read()``."""
+
+
+class BodyConsumed(HTTPXError):
+    """The body was asked for a second time after it had been streamed away."""
+
+
+class NoSuchRoute(HTTPXError, LookupError):
+    """``url_for`` was given a name that no route carries, or the wrong parameters."""
