@@ -107,12 +107,12 @@ class Timeouts:
         _refuse_negative(self)
 
 
-DEFAULT_LIMITS = Limits()
-DEFAULT_TIMEOUTS = Timeouts()
-
-
 def _refuse_negative(record: Limits | Timeouts) -> None:
     for field in fields(record):
         value = getattr(record, field.name)
         if not value >= 0:  # this way round NaN is refused too
             raise ConfigurationError(f"{field.name} must not be negative, got {value}")
+
+
+DEFAULT_LIMITS = Limits()
+DEFAULT_TIMEOUTS = Timeouts()

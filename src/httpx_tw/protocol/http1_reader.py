@@ -1,0 +1,340 @@
+"""Heads of messages, from bytes: llhttp (by way of httptools) under stricter rules.
+
+A head is only parsed once all of it is there. So one parser serves any number of
+connections and an idle one owns none; a limit is a comparison of lengths; and however
+the bytes were split on their way, llhttp sees the same call. The price is looking for
+the blank line ourselves: 0.05 µs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import httptools
+
+from httpx_tw.errors import HeadTooLarge, RemoteProtocolError
+from httpx_tw.protocol.events import RequestHead, ResponseHead
+from httpx_tw.protocol.framing import request_body_length, response_body_length
+from httpx_tw.protocol.grammar import (
+    HOST,
+    HTTP_VERSION,
+    UNPARSEABLE,
+    is_token,
+    list_members,
+)
+
+if TYPE_CHECKING:
+    from httpx_tw.headers import HeaderPairs
+    from httpx_tw.limits import Limits
+
+__all__ = ["END_OF_HEAD", "RequestHeadParser", "ResponseHeadParser", "refuse_partial"]
+
+END_OF_HEAD: Final = b"\r\n\r\n"
+
+# llhttp gives the method as bytes; a look-up is cheaper than decoding.
+_METHODS: Final = {
+    name.encode("ascii"): name
+    for name in "GET HEAD POST PUT DELETE OPTIONS PATCH TRACE CONNECT".split()
+}
+
+# How many different Host values are remembered as valid. A server has a handful; a
+# client that sends a new one each time costs one regular expression each time.
+_HOSTS_REMEMBERED: Final = 1024
+
+
+class _Collector:
+    """What llhttp calls back: one attribute a callback, no work.
+
+    Nothing may raise here: llhttp would lose the rest of the head.
+    """
+
+    __slots__ = ("body", "complete", "fields", "keep_alive", "parser", "text")
+
+    def __init__(self) -> None:
+        self.fields: HeaderPairs = []
+        self.text = b""
+        self.complete = False
+        self.keep_alive = False
+
+    def on_url(self, url: bytes) -> None:
+        self.text = url
+
+    def on_status(self, status: bytes) -> None:
+        self.text = status
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self.keep_alive = self.parser.should_keep_alive()
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+
+class RequestHeadParser:
+    """Parses request heads, one whole head a call.
+
+    One object serves all connections of a thread; it keeps nothing between two calls.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._collector = _Collector()
+        self._valid_hosts: set[bytes] = set()
+        self._renew()
+
+    def _renew(self) -> None:
+        # llhttp cannot be reset: after a body, a close or an error, take a new one
+        # (0.35 µs).
+        self._parser = self._collector.parser = httptools.HttpRequestParser(self._collector)
+
+    def parse(self, head: bytes) -> RequestHead:
+        """Return the head that is all of *head*, which ends with its blank line.
+
+        :raises RemoteProtocolError: with the status to answer; 414 and 431 as
+            HeadTooLarge.
+        """
+        if len(head) > self._limits.max_request_line:
+            self._refuse_oversize(head)
+        line_end = head.find(b"\r\n")
+        # The version is read here and not asked of llhttp, which formats a string for
+        # it (0.33 µs) and takes HTTP/2.0 for granted.
+        version = head[line_end - 9 : line_end]
+        is_http11 = version == b" HTTP/1.1"
+        if not is_http11 and version != b" HTTP/1.0":
+            return self._parse_other_version(head, line_end)
+        collector = self._collector
+        collector.fields = fields = []
+        collector.complete = False
+        upgrade = False
+        try:
+            self._parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            upgrade = True
+        except httptools.HttpParserInvalidMethodError:
+            self._renew()
+            return self._parse_other_method(head)
+        except httptools.HttpParserError as error:
+            self._renew()
+            raise _refusal(head, error) from error
+        hosts = 0
+        for name, value in fields:
+            if len(name) == 4 and name.lower() == b"host":
+                hosts += 1
+                if value not in self._valid_hosts:
+                    self._check_host(value)
+        if hosts != 1 and (is_http11 or hosts):
+            raise RemoteProtocolError(f"{hosts} Host fields, expected one")
+        if len(fields) > self._limits.max_headers:
+            raise HeadTooLarge(
+                f"{len(fields)} header fields, limit {self._limits.max_headers}", 431
+            )
+        try:
+            target = collector.text.decode("ascii")
+        except UnicodeDecodeError as error:
+            raise RemoteProtocolError("the target is not ASCII") from error
+        method = _METHODS.get(self._parser.get_method()) or _method_of(head)
+        if target[0] != "/" or "#" in target:
+            _check_target(method, target)
+        keep_alive = collector.keep_alive
+        request = RequestHead(method, target, fields, is_http11, keep_alive)
+        if not collector.complete or upgrade:
+            self._with_body(request, upgrade=upgrade)
+        elif not keep_alive:
+            self._renew()
+        return request
+
+    def _with_body(self, request: RequestHead, *, upgrade: bool) -> None:
+        """Fill in what only a request with a body, or with an offer to switch, has."""
+        self._renew()
+        fields = request.headers
+        request.body_length = request_body_length(fields, is_http11=request.is_http11)
+        # RFC 9110 section 7.8: Upgrade in HTTP/1.0 must be ignored; CONNECT, which llhttp
+        # also reports so, is no offer.
+        request.upgrade = upgrade and request.is_http11 and request.method != "CONNECT"
+        if request.body_length and request.is_http11:
+            # RFC 9110 section 10.1.1: from HTTP/1.0, 100-continue must be ignored.
+            request.expects_continue = any(
+                len(name) == 6
+                and name.lower() == b"expect"
+                and value.lower() == b"100-continue"
+                for name, value in fields
+            )
+
+    def _check_host(self, value: bytes) -> None:
+        if not HOST.fullmatch(value):
+            raise RemoteProtocolError("invalid Host")
+        if len(self._valid_hosts) >= _HOSTS_REMEMBERED:
+            self._valid_hosts.clear()
+        self._valid_hosts.add(value)
+
+    def _refuse_oversize(self, head: bytes) -> None:
+        limits = self._limits
+        line_end = head.find(b"\r\n")
+        if line_end > limits.max_request_line:
+            raise HeadTooLarge(
+                f"request line of {line_end} bytes, limit {limits.max_request_line}", 414
+            )
+        block = len(head) - line_end - len(END_OF_HEAD)
+        if block > limits.max_header_bytes:
+            raise HeadTooLarge(
+                f"header block of {block} bytes, limit {limits.max_header_bytes}", 431
+            )
+
+    def _parse_other_version(self, head: bytes, line_end: int) -> RequestHead:
+        word = head[:line_end].rpartition(b" ")[2]
+        match = HTTP_VERSION.fullmatch(word)
+        if match is None:
+            raise RemoteProtocolError("malformed request line")
+        if match[1] != b"1":
+            raise RemoteProtocolError("only HTTP/1.0 and HTTP/1.1 are spoken here", 505)
+        # RFC 9110 section 2.5: a higher minor version is served as our highest.
+        return self.parse(head[: line_end - 1] + b"1" + head[line_end:])
+
+    def _parse_other_method(self, head: bytes) -> RequestHead:
+        # llhttp knows a list of methods; RFC 9110 section 9.1 knows tokens. A stand-in
+        # takes the place of one it does not know: framing does not depend on it.
+        method, _, rest = head.partition(b" ")
+        if not is_token(method):
+            raise RemoteProtocolError("malformed request line")
+        request = self.parse(b"POST " + rest)
+        request.method = method.decode("ascii")
+        return request
+
+
+class ResponseHeadParser:
+    """Parses response heads, one whole head a call; see RequestHeadParser."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+
+    def parse(self, head: bytes, method: str) -> ResponseHead:
+        """Return the head that is all of *head*, an answer to *method*.
+
+        :raises RemoteProtocolError: when it is malformed or over a limit.
+        """
+        limits = self._limits
+        if len(head) > limits.max_request_line + limits.max_header_bytes:
+            raise HeadTooLarge(
+                f"response head of {len(head)} bytes, limit "
+                f"{limits.max_request_line + limits.max_header_bytes}"
+            )
+        collector = _Collector()
+        parser = collector.parser = httptools.HttpResponseParser(collector)
+        try:
+            parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            pass
+        except httptools.HttpParserError as error:
+            raise _refusal(head, error) from error
+        if head[:7] != b"HTTP/1.":
+            raise RemoteProtocolError("a response of another HTTP version")
+        if len(collector.fields) > limits.max_headers:
+            raise HeadTooLarge(
+                f"{len(collector.fields)} header fields, limit {limits.max_headers}"
+            )
+        status = parser.get_status_code()
+        is_http11 = head[7:8] != b"0"
+        response = ResponseHead(
+            status, collector.text.decode("latin-1"), collector.fields, is_http11
+        )
+        response.body_length = response_body_length(
+            collector.fields, status=status, method=method, is_http11=is_http11
+        )
+        response.keep_alive = _wants_keep_alive(collector.fields, is_http11=is_http11)
+        return response
+
+
+def _wants_keep_alive(fields: HeaderPairs, *, is_http11: bool) -> bool:
+    """RFC 9112 section 9.3: its steps in order (the body's own end is added elsewhere)."""
+    options = {
+        member
+        for name, value in fields
+        if len(name) == 10 and name.lower() == b"connection"
+        for member in list_members(value)
+    }
+    if b"close" in options:
+        return False
+    return is_http11 or b"keep-alive" in options
+
+
+def _method_of(head: bytes) -> str:
+    return head.partition(b" ")[0].decode("ascii")
+
+
+def _check_target(method: str, target: str) -> None:
+    """RFC 9112 section 3.2: which form of target goes with which method."""
+    if "#" in target:
+        raise RemoteProtocolError("a fragment in the request target")
+    if target == "*":
+        if method != "OPTIONS":
+            raise RemoteProtocolError("the target * is for OPTIONS")
+    elif method == "CONNECT":
+        # Section 3.2.3: authority-form. We are an origin server; whoever routes
+        # CONNECT sees a well-formed one.
+        host, colon, port = target.rpartition(":")
+        if not (colon and host and port.isdigit() and HOST.fullmatch(target.encode())):
+            raise RemoteProtocolError("CONNECT wants host:port as its target")
+    else:
+        # Section 3.2.2: absolute-form. Its authority outranks Host.
+        scheme, colon, rest = target.partition("://")
+        authority = rest.partition("/")[0].partition("?")[0]
+        if not colon or scheme.lower() not in {"http", "https"} or not authority:
+            raise RemoteProtocolError("malformed request target")
+        if not HOST.fullmatch(authority.encode()):
+            raise RemoteProtocolError("malformed authority in the request target")
+
+
+def _refusal(head: bytes, error: httptools.HttpParserError) -> RemoteProtocolError:
+    """Say in our words, and with the right status, why llhttp refused *head*."""
+    message = str(error).lower()
+    if "transfer-encoding" in message and UNPARSEABLE.search(head) is None:
+        return _transfer_coding_refusal(head)
+    return RemoteProtocolError(f"malformed head: {error}")
+
+
+def _transfer_coding_refusal(head: bytes) -> RemoteProtocolError:
+    # RFC 9112 section 6.1: a coding we do not understand is answered 501; everything
+    # else that is wrong with the field is 400.
+    values = [
+        line.partition(b":")[2]
+        for line in head.split(b"\r\n")[1:]
+        if line[:18].lower() == b"transfer-encoding:"
+    ]
+    has_length = b"\r\ncontent-length:" in head.lower()
+    members = [member for value in values for member in list_members(value)]
+    if has_length or not members or not all(map(is_token, members)):
+        return RemoteProtocolError("malformed or contradictory Transfer-Encoding")
+    return RemoteProtocolError("a transfer coding other than chunked", 501)
+
+
+def refuse_partial(buffer: bytes, start: int, fresh: int, limits: Limits) -> None:
+    """Refuse what can no longer become a head, before all of it is there.
+
+    *start* is where the head begins in *buffer*, *fresh* where the part begins that was
+    not looked at before. Without this a TLS ClientHello, or line ends of LF alone,
+    would wait for the head's deadline.
+
+    :raises RemoteProtocolError: with the status to answer.
+    """
+    first = buffer[start : start + 1]
+    if first and not is_token(first):
+        raise RemoteProtocolError("this is not the beginning of a request")
+    # One byte back, for a CR that came at the end of the part before.
+    match = UNPARSEABLE.search(buffer, max(start, fresh - 1))
+    if match is not None:
+        raise RemoteProtocolError("a bare CR or LF, or a control character, in a head")
+    size = len(buffer) - start
+    if size <= limits.max_request_line:
+        return
+    line_end = buffer.find(b"\r\n", start)
+    line = (line_end if line_end >= 0 else len(buffer)) - start
+    if line > limits.max_request_line:
+        raise HeadTooLarge(
+            f"request line of more than {limits.max_request_line} bytes", 414
+        )
+    if size - line > limits.max_header_bytes + len(END_OF_HEAD):
+        raise HeadTooLarge(
+            f"header block of more than {limits.max_header_bytes} bytes", 431
+        )
