@@ -59,9 +59,6 @@ class _Collector:
     def on_url(self, url: bytes) -> None:
         self.text = url
 
-    def on_status(self, status: bytes) -> None:
-        self.text = status
-
     def on_header(self, name: bytes, value: bytes) -> None:
         self.fields.append((name, value))
 
@@ -70,6 +67,22 @@ class _Collector:
 
     def on_message_complete(self) -> None:
         self.complete = True
+
+
+class _ResponseCollector:
+    """The same for responses; it must not know its parser, or the two are a cycle."""
+
+    __slots__ = ("fields", "reason")
+
+    def __init__(self) -> None:
+        self.fields: HeaderPairs = []
+        self.reason = b""
+
+    def on_status(self, reason: bytes) -> None:
+        self.reason = reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value))
 
 
 class RequestHeadParser:
@@ -118,6 +131,11 @@ class RequestHeadParser:
         except httptools.HttpParserError as error:
             self._renew()
             raise _refusal(head, error) from error
+        method = _METHODS.get(self._parser.get_method()) or _method_of(head)
+        keep_alive = collector.keep_alive
+        is_whole = collector.complete and not upgrade
+        if not (is_whole and keep_alive):
+            self._renew()
         hosts = 0
         for name, value in fields:
             if len(name) == 4 and name.lower() == b"host":
@@ -134,20 +152,15 @@ class RequestHeadParser:
             target = collector.text.decode("ascii")
         except UnicodeDecodeError as error:
             raise RemoteProtocolError("the target is not ASCII") from error
-        method = _METHODS.get(self._parser.get_method()) or _method_of(head)
         if target[0] != "/" or "#" in target:
             _check_target(method, target)
-        keep_alive = collector.keep_alive
         request = RequestHead(method, target, fields, is_http11, keep_alive)
-        if not collector.complete or upgrade:
+        if not is_whole:
             self._with_body(request, upgrade=upgrade)
-        elif not keep_alive:
-            self._renew()
         return request
 
     def _with_body(self, request: RequestHead, *, upgrade: bool) -> None:
         """Fill in what only a request with a body, or with an offer to switch, has."""
-        self._renew()
         fields = request.headers
         request.body_length = request_body_length(fields, is_http11=request.is_http11)
         # RFC 9110 section 7.8: Upgrade in HTTP/1.0 must be ignored; CONNECT, which llhttp
@@ -220,8 +233,8 @@ class ResponseHeadParser:
                 f"response head of {len(head)} bytes, limit "
                 f"{limits.max_request_line + limits.max_header_bytes}"
             )
-        collector = _Collector()
-        parser = collector.parser = httptools.HttpResponseParser(collector)
+        collector = _ResponseCollector()
+        parser = httptools.HttpResponseParser(collector)
         try:
             parser.feed_data(head)
         except httptools.HttpParserUpgrade:
@@ -237,7 +250,7 @@ class ResponseHeadParser:
         status = parser.get_status_code()
         is_http11 = head[7:8] != b"0"
         response = ResponseHead(
-            status, collector.text.decode("latin-1"), collector.fields, is_http11
+            status, collector.reason.decode("latin-1"), collector.fields, is_http11
         )
         response.body_length = response_body_length(
             collector.fields, status=status, method=method, is_http11=is_http11

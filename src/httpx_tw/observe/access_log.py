@@ -1,0 +1,148 @@
+"""One line for each request, in the combined log format, written in batches."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from typing import IO, TYPE_CHECKING, Final
+
+from twisted.logger import Logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from httpx_tw.headers import HeaderPairs
+
+__all__ = ["AccessLog"]
+
+_log = Logger()
+
+_BATCH: Final = 512
+"""Entries kept before they are written; at a slow pace the tick writes them each second."""
+
+# What could forge a field or a line, or steer a terminal: everything that is not
+# printable ASCII, the quote and the backslash, as Apache does.
+_UNSAFE: Final = re.compile(r'[^ !#-\[\]-~]')
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    if character in '"\\':
+        return "\\" + character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "replace"))
+
+
+def _safe(text: str) -> str:
+    return _UNSAFE.sub(_escape, text)
+
+
+def _field(headers: HeaderPairs, wanted: bytes) -> str:
+    length = len(wanted)
+    for name, value in headers:
+        if len(name) == length and name.lower() == wanted:
+            return _safe(value.decode("latin-1"))
+    return "-"
+
+
+class AccessLog:
+    """Collects requests and writes their lines together.
+
+    :param path: a file to append to; None: standard output. The file is opened again
+        when it was renamed or removed, so that logrotate needs no signal.
+    :param wall_clock: seconds since the epoch, for the time stamp.
+
+    Use it on the reactor thread. A file that cannot be written to costs its lines and
+    one message in the log, never a request.
+    """
+
+    def __init__(
+        self, path: str | None = None, wall_clock: Callable[[], float] = time.time
+    ) -> None:
+        self._path = path
+        self._wall_clock = wall_clock
+        self._entries: list[tuple[object, ...]] = []
+        self._stream: IO[str] | None = None
+        self._stamp_second = -1
+        self._stamp = ""
+        self._is_failing = False
+        if path is not None:
+            self._open()  # a bad path is found out at the start, not at the first line
+
+    def record(
+        self,
+        client: str,
+        method: str,
+        target: str,
+        version: str,
+        status: int,
+        length: int,
+        headers: HeaderPairs,
+    ) -> None:
+        """Note one answered request; *length* is the response body's, in bytes."""
+        entries = self._entries
+        entries.append((client, method, target, version, status, length, headers))
+        if len(entries) >= _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was collected. Called by the tick, and before closing."""
+        if not self._entries:
+            return
+        entries, self._entries = self._entries, []
+        stamp = self._time_stamp()
+        lines = "".join(
+            [
+                f'{client} - - [{stamp}] "{_safe(method)} {_safe(target)} HTTP/{version}" '  # type: ignore[arg-type]  # entries are our own tuples
+                f'{status} {length} "{_field(headers, b"referer")}" '  # type: ignore[arg-type]
+                f'"{_field(headers, b"user-agent")}"\n'  # type: ignore[arg-type]
+                for client, method, target, version, status, length, headers in entries
+            ]
+        )
+        try:
+            stream = self._current_stream()
+            stream.write(lines)
+            stream.flush()
+            self._is_failing = False
+        except (OSError, ValueError) as error:
+            if not self._is_failing:
+                self._is_failing = True
+                _log.error("the access log cannot be written: {error}", error=error)
+
+    def close(self) -> None:
+        """Write the rest and close the file."""
+        self.flush()
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _time_stamp(self) -> str:
+        second = int(self._wall_clock())
+        if second != self._stamp_second:
+            self._stamp_second = second
+            self._stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(second))
+        return self._stamp
+
+    def _open(self) -> IO[str]:
+        assert self._path is not None
+        self._stream = open(self._path, "a", encoding="ascii")  # noqa: SIM115, PTH123  # it stays open
+        return self._stream
+
+    def _current_stream(self) -> IO[str]:
+        if self._path is None:
+            # Twisted's log takes sys.stdout away; these lines are not for it.
+            return sys.__stdout__ or sys.stdout
+        stream = self._stream
+        if stream is None:
+            return self._open()
+        try:
+            there = os.stat(self._path)
+            ours = os.fstat(stream.fileno())
+            moved = (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino)
+        except FileNotFoundError:
+            moved = True
+        if moved:
+            stream.close()
+            return self._open()
+        return stream

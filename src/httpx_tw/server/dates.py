@@ -1,0 +1,38 @@
+"""The header lines that every response carries, made once a second."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+
+__all__ = ["FixedFields"]
+
+
+class FixedFields:
+    """Date (RFC 9110 section 6.6.1) and Server, ready to send.
+
+    :param server: the Server field's value; "" for none.
+    """
+
+    __slots__ = ("_second", "_server", "lines", "text_head")
+
+    def __init__(self, server: str) -> None:
+        self._server = b"server: %b\r\n" % server.encode("ascii") if server else b""
+        self._second = -1
+        self.lines = b""
+        """Whole header lines with their CRLF."""
+        self.text_head = b""
+        """A 200 of plain text up to the digits of its Content-Length: what a handler
+        that returns a str is answered with, short of a third of a microsecond's
+        formatting."""
+
+    def refresh(self, wall_clock_seconds: float) -> None:
+        """Bring the Date up to *wall_clock_seconds* since the epoch."""
+        second = int(wall_clock_seconds)
+        if second != self._second:
+            self._second = second
+            date = formatdate(second, usegmt=True).encode("ascii")
+            self.lines = b"date: %b\r\n%b" % (date, self._server)
+            self.text_head = (
+                b"HTTP/1.1 200 OK\r\n%b"
+                b"content-type: text/plain; charset=utf-8\r\ncontent-length: " % self.lines
+            )

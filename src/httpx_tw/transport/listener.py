@@ -1,0 +1,282 @@
+"""How connections come in: in batches, up to a limit, and without spinning on EMFILE."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet import address, tcp
+from twisted.internet.interfaces import IReactorFDSet
+from twisted.logger import Logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+
+__all__ = ["AcceptGate", "ListeningReactor", "StreamPort", "StreamServer"]
+
+_log = Logger()
+
+ACCEPT_BATCH: Final = 64
+"""Connections taken in one event: enough to empty a burst, too few (about 1 ms) to keep
+timers and other connections waiting."""
+
+TWISTED_BACKLOG: Final = 50
+"""What endpoints ask for when nobody said: too few for a burst, so it means "ours"."""
+
+# The process or the machine is out of something that closing connections gives back.
+_EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+# accept(2): errors of the connection that was to be accepted, already pending on it, and
+# of the firewall; the listening socket is well.
+_ITS_OWN_FAULT: Final = {
+    getattr(errno, name)
+    for name in (
+        "ECONNABORTED EPERM EPROTO ENETDOWN ENOPROTOOPT EHOSTDOWN ENONET EHOSTUNREACH "
+        "EOPNOTSUPP ENETUNREACH EINTR ETIMEDOUT"
+    ).split()
+    if hasattr(errno, name)
+}
+
+
+class AcceptGate:
+    """Decides whether listening ports may accept; one for all ports of a server.
+
+    It closes when there are *limit* connections (0: no limit), and when the process runs
+    out of descriptors; meanwhile the kernel's backlog holds who is waiting. It opens when
+    a connection ends, and :meth:`retry` tries again after running out.
+
+    :param on_exhausted: called with no argument when descriptors run out, so that the
+        owner can close connections it does not need.
+    """
+
+    def __init__(self, limit: int, on_exhausted: Callable[[], None]) -> None:
+        self._limit = limit
+        self._on_exhausted = on_exhausted
+        self._ports: list[Any] = []
+        self._is_exhausted = False
+        self._reserve = -1
+        self.is_open = True
+        self.connections = 0
+        self.times_exhausted = 0
+
+    def add_port(self, port: IListeningPort) -> None:
+        """Let this gate govern *port*, which is listening."""
+        self._ports.append(port)
+        self._take_reserve()
+        if not self.is_open:
+            self._pause(port)
+
+    def remove_ports(self) -> None:
+        """Forget the ports: they are closed, or about to be."""
+        self._ports.clear()
+        self._drop_reserve()
+
+    def connection_opened(self) -> None:
+        """Count a connection."""
+        self.connections += 1
+        if self._limit and self.connections >= self._limit:
+            self._close()
+
+    def connection_closed(self) -> None:
+        """Count one less; there may be room again."""
+        self.connections -= 1
+        if not self.is_open:
+            self.retry()
+
+    def exhausted(self) -> None:
+        """Note that accepting failed for want of descriptors or memory."""
+        self.times_exhausted += 1
+        if not self._is_exhausted:
+            self._is_exhausted = True
+            _log.warn(
+                "out of file descriptors with {connections} connections: accepting "
+                "pauses; raise the limit (ulimit -n) or lower --max-connections",
+                connections=self.connections,
+            )
+        self._close()
+        # The rest of the process can go on opening a file, a log or a resolver's socket,
+        # while nobody but us has been using descriptors up.
+        self._drop_reserve()
+        self._on_exhausted()
+
+    def retry(self) -> None:
+        """Open again if there is room. Called when a connection ends, and by the tick."""
+        if self.is_open or (self._limit and self.connections >= self._limit):
+            return
+        if self._is_exhausted:
+            if not self._take_reserve():
+                return
+            self._is_exhausted = False
+        self.is_open = True
+        for port in self._ports:
+            port.startReading()
+
+    def _close(self) -> None:
+        if self.is_open:
+            self.is_open = False
+            for port in self._ports:
+                self._pause(port)
+
+    @staticmethod
+    def _pause(port: Any) -> None:
+        # Every port of a POSIX reactor can; one of IOCP cannot, and there the limit is
+        # kept by refusing instead (see HTTPFactory.buildProtocol).
+        if hasattr(port, "stopReading"):
+            port.stopReading()
+
+    def _take_reserve(self) -> bool:
+        if self._reserve < 0:
+            try:
+                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                return False
+        return True
+
+    def _drop_reserve(self) -> None:
+        if self._reserve >= 0:
+            os.close(self._reserve)
+            self._reserve = -1
+
+
+class StreamServer(tcp.Server):
+    """The server side of an accepted connection, in less memory than the stock one.
+
+    The strings for logs are made when a log wants them: 0.25 KiB a connection.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        protocol: Any,
+        client: tuple[Any, ...],
+        server: Any,
+        sessionno: int,
+        reactor: Any,
+    ) -> None:
+        tcp.Connection.__init__(self, sock, protocol, reactor)
+        if len(client) != 2:
+            self._addressType = address.IPv6Address
+        self.server = server
+        self.client = client
+        self.sessionno = sessionno
+        self.startReading()
+        self.connected = 1
+
+    @property
+    def hostname(self) -> str:
+        """The peer's host."""
+        return str(self.client[0])
+
+    def logPrefix(self) -> str:
+        """Return what stock servers keep ready as ``logstr``."""
+        return f"{self._getLogPrefix(self.protocol)},{self.sessionno},{self.hostname}"
+
+    @property
+    def repstr(self) -> str:
+        """What stock servers keep ready for ``repr``."""
+        return f"<{type(self.protocol).__name__} #{self.sessionno} from {self.hostname}>"
+
+
+class StreamPort(tcp.Port):
+    """A TCP port that accepts in batches and heeds an AcceptGate.
+
+    Use it as tcp.Port, on any reactor with readable descriptors (IReactorFDSet).
+    """
+
+    transport = StreamServer
+    gate: AcceptGate
+
+    def startListening(self) -> None:
+        """Bind and listen. TCP_NODELAY set here is inherited by what is accepted."""
+        tcp.Port.startListening(self)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def doRead(self) -> None:
+        """Accept up to a batch of connections."""
+        gate = self.gate
+        for _ in range(ACCEPT_BATCH):
+            try:
+                connected, peer = self.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    gate.exhausted()
+                    return
+                if error.errno in _ITS_OWN_FAULT:
+                    continue
+                raise
+            try:
+                self._accepted(connected, peer)
+            except Exception:  # noqa: BLE001  # one connection must not end the port
+                _log.failure("a new connection could not be served")
+                connected.close()
+            if not gate.is_open or self.disconnecting:
+                return
+
+    def _accepted(self, connected: socket.socket, peer: tuple[Any, ...]) -> None:
+        if len(peer) == 4 and peer[3]:
+            # IPv6 with a scope: its name is part of the address, as in stock Twisted.
+            numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+            peer = (socket.getnameinfo(peer, numeric)[0], *peer[1:])
+        protocol = self.factory.buildProtocol(self._buildAddr(peer))
+        if protocol is None:
+            connected.close()
+            return
+        number = self.sessionno
+        self.sessionno = number + 1
+        transport = self.transport(connected, protocol, peer, self, number, self.reactor)
+        protocol.makeConnection(transport)
+
+
+class ListeningReactor:
+    """A reactor as endpoints see it, whose TCP ports are StreamPorts.
+
+    Endpoint strings (``tcp:``, ``tcp6:``, ``systemd:``) call ``listenTCP`` and
+    ``adoptStreamPort``; everything else is the reactor's own.
+    """
+
+    def __init__(self, reactor: Any, gate: AcceptGate, backlog: int) -> None:
+        self._reactor = reactor
+        self._gate = gate
+        self._backlog = backlog
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def listenTCP(
+        self,
+        port: Any,
+        factory: IProtocolFactory,
+        backlog: int = TWISTED_BACKLOG,
+        interface: str = "",
+    ) -> IListeningPort:
+        """See IReactorTCP.listenTCP."""
+        if backlog == TWISTED_BACKLOG:
+            backlog = self._backlog
+        if not IReactorFDSet.providedBy(self._reactor):
+            listening: IListeningPort = self._reactor.listenTCP(
+                port, factory, backlog, interface
+            )
+            return listening
+        return self._start(StreamPort(port, factory, backlog, interface, self._reactor))
+
+    def adoptStreamPort(
+        self, fd: int, family: socket.AddressFamily, factory: IProtocolFactory
+    ) -> IListeningPort:
+        """See IReactorSocket.adoptStreamPort."""
+        if family not in (socket.AF_INET, socket.AF_INET6):
+            adopted: IListeningPort = self._reactor.adoptStreamPort(fd, family, factory)
+            return adopted
+        return self._start(
+            StreamPort._fromListeningDescriptor(self._reactor, fd, family, factory)  # noqa: SLF001  # what the reactor's own method calls
+        )
+
+    def _start(self, port: StreamPort) -> IListeningPort:
+        port.gate = self._gate
+        port.startListening()
+        return port
