@@ -220,6 +220,11 @@ class ServerSide(_Side):
         return self.request is None and self._position == len(self._buffer)
 
     @property
+    def peer_has_closed(self) -> bool:
+        """Whether the client has shut down its side."""
+        return self._peer_closed
+
+    @property
     def body_is_read(self) -> bool:
         """No more of the request's body is to come."""
         return self._body is None

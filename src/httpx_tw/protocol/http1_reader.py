@@ -8,6 +8,7 @@ the blank line ourselves: 0.05 µs.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import httptools
@@ -36,6 +37,12 @@ _METHODS: Final = {
     name.encode("ascii"): name
     for name in "GET HEAD POST PUT DELETE OPTIONS PATCH TRACE CONNECT".split()
 }
+
+# RFC 9112 section 5: whitespace round a field value is not part of it. llhttp refuses it
+# behind this one.
+_SPACE_AFTER_CHUNKED: Final = re.compile(
+    rb"(\r\ntransfer-encoding:[ \t]*chunked)[ \t]+(?=\r\n)", re.IGNORECASE
+)
 
 # How many different Host values are remembered as valid. A server has a handful; a
 # client that sends a new one each time costs one regular expression each time.
@@ -117,6 +124,9 @@ class RequestHeadParser:
         is_http11 = version == b" HTTP/1.1"
         if not is_http11 and version != b" HTTP/1.0":
             return self._parse_other_version(head, line_end)
+        if head.count(b" ", 0, line_end) != 2:
+            # RFC 9112 section 3 allows reading runs of whitespace as one; llhttp does.
+            raise RemoteProtocolError("malformed request line")
         collector = self._collector
         collector.fields = fields = []
         collector.complete = False
@@ -130,6 +140,9 @@ class RequestHeadParser:
             return self._parse_other_method(head)
         except httptools.HttpParserError as error:
             self._renew()
+            trimmed = _SPACE_AFTER_CHUNKED.sub(rb"\1", head)
+            if trimmed != head:
+                return self.parse(trimmed)
             raise _refusal(head, error) from error
         method = _METHODS.get(self._parser.get_method()) or _method_of(head)
         keep_alive = collector.keep_alive

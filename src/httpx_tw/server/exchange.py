@@ -1,0 +1,257 @@
+"""One request and its response, where that takes longer than one call.
+
+An exchange exists while a body is collected, a handler waits or a response streams. A
+request without a body whose handler returns at once never needs one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.web.iweb import IBodyProducer
+
+from httpx_tw.app.body import RequestBody
+from httpx_tw.errors import BodyTooLarge
+from httpx_tw.server import coroutines
+from httpx_tw.server.deadlines import Pace
+from httpx_tw.server.streaming import BodyConsumer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from twisted.python.failure import Failure
+
+    from httpx_tw.app.request import Request
+    from httpx_tw.app.response import Response
+    from httpx_tw.headers import HeaderPairs
+    from httpx_tw.server.connection import HTTP1Connection
+
+__all__ = ["Exchange"]
+
+_log = Logger()
+
+_TURN = 256 * 1024
+"""Bytes a stream may send before the reactor gets a turn: about 0.1 ms on loopback."""
+
+
+class Exchange:
+    """What a connection keeps for a request that is not answered at once."""
+
+    __slots__ = (
+        "_answer",
+        "_body",
+        "_connection",
+        "_drained",
+        "_max_body",
+        "_pieces",
+        "_running",
+        "_size",
+        "_stream",
+        "_turn",
+        "continue_owed",
+        "pace",
+        "request",
+        "response_started",
+        "status",
+    )
+
+    def __init__(self, connection: HTTP1Connection, request: Request, max_body: int) -> None:
+        self._connection = connection
+        self.request = request
+        self.response_started = False
+        self.status = 0
+        # The request's body: collected for a plain handler, or streamed.
+        self.continue_owed = False
+        self.pace: Pace | None = None
+        self._max_body = max_body
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._body: RequestBody | None = None
+        # What the handler returned and has not finished: a Deferred or a coroutine.
+        self._answer: Deferred[Any] | None = None
+        self._running: coroutines.RunningCoroutine | None = None
+        # The response's body, if it streams.
+        self._stream: coroutines.RunningCoroutine | None = None
+        self._drained: Deferred[None] | None = None
+        self._turn = 0
+
+    # The request's body
+
+    def expect_body(self, now: float, *, streams: bool) -> bytes | RequestBody:
+        """Make ready for a body; return what the Request is to have of it at first."""
+        self.pace = Pace(now)
+        if not streams:
+            return b""
+        self._body = RequestBody(self._connection, self._max_body)
+        return self._body
+
+    def body_received(self, data: bytes, now: float) -> None:
+        """Take a piece of body.
+
+        :raises BodyTooLarge: when a collected body goes over its limit.
+        """
+        assert self.pace is not None
+        self.pace.moved(len(data), now)
+        if self._body is not None:
+            self._body.feed(data)
+            return
+        self._size += len(data)
+        if self._max_body and self._size > self._max_body:
+            raise BodyTooLarge(f"a body of more than {self._max_body} bytes")
+        self._pieces.append(data)
+
+    def body_ended(self, trailers: HeaderPairs) -> None:
+        """Note that the body is complete."""
+        self.pace = None
+        self.continue_owed = False
+        if self._body is not None:
+            self._body.finish(trailers)
+
+    def reading_held(self, now: float) -> None:
+        """The application is slower than the client: do not blame the client."""
+        if self.pace is not None:
+            self.pace.hold(now)
+
+    def reading_goes_on(self, now: float) -> None:
+        """Reading goes on; so does the client's time."""
+        if self.pace is not None:
+            self.pace.go_on(now)
+
+    def collected(self) -> bytes:
+        """Return the collected body."""
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+    # The handler's answer, when it takes time
+
+    def wait_for(self, answer: Deferred[Any]) -> None:
+        """Settle with the connection when *answer*, a Deferred, has fired."""
+        self._answer = answer
+        answer.addCallbacks(self._answered, self._failed)
+
+    def run(self, coroutine: Any) -> None:
+        """Run *coroutine*, and settle with the connection when it is over."""
+        self._running = coroutines.start(coroutine, self._answered, self._failed)
+
+    def _answered(self, result: Any) -> None:
+        self._answer = self._running = None
+        self._connection.settle(self.request, result)
+
+    def _failed(self, failure: Failure) -> None:
+        self._answer = self._running = None
+        self._connection.failed(self.request, failure)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the handler's answer or the response's stream is still to come."""
+        return not (self._answer is self._running is self._stream is None)
+
+    def abandon(self, error: Exception) -> None:
+        """End whatever is going on; its outcome is of no interest any more."""
+        if self._body is not None:
+            self._body.fail(error)
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            # Whoever fires it later speaks to nobody; an error would be logged as
+            # unhandled at garbage collection.
+            answer.addErrback(lambda _: None)
+            answer.cancel()
+        for running in (self._running, self._stream):
+            if running is not None:
+                running.cancel()
+        self._running = self._stream = None
+
+    # The response, when it streams
+
+    def stream(self, response: Response) -> None:
+        """Send *response*, whose head is on its way, piece by piece."""
+        self.response_started = True
+        self.status = response.status
+        self._stream = coroutines.start(
+            self._send(response.body), self._stream_ended, self._stream_failed
+        )
+
+    async def _send(self, body: Any) -> None:
+        if IBodyProducer.providedBy(body):
+            await BodyConsumer(self._send_piece, self._until_drained).consume(body)
+        elif isinstance(body, AsyncIterable):
+            await self._send_async(body)
+        else:
+            await self._send_plain(body)
+
+    async def _send_async(self, body: AsyncIterable[Any]) -> None:
+        iterator = aiter(body)
+        try:
+            async for piece in iterator:
+                if not self._send_piece(piece):
+                    await self._until_drained()
+        finally:
+            close = getattr(iterator, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _send_plain(self, body: Iterable[Any]) -> None:
+        iterator = iter(body)
+        try:
+            for piece in iterator:
+                if not self._send_piece(piece):
+                    await self._until_drained()
+        finally:
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+
+    def _send_piece(self, piece: bytes | str) -> bool:
+        """Send *piece*; False: wait until drained before the next."""
+        data = piece.encode() if isinstance(piece, str) else bytes(piece)
+        connection = self._connection
+        connection.send_body(data)
+        self._turn += len(data)
+        return not (connection.is_write_paused or self._turn >= _TURN)
+
+    async def _until_drained(self) -> None:
+        connection = self._connection
+        if connection.is_write_paused:
+            self._drained = Deferred()
+            try:
+                await self._drained
+            finally:
+                self._drained = None
+        else:
+            # The socket takes all we give: let the others have their turn.
+            await connection.factory.next_turn()
+        self._turn = 0
+
+    def drained(self) -> None:
+        """Note that the transport has sent what it held."""
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            drained.callback(None)
+
+    def _stream_ended(self, _: object) -> None:
+        self._stream = None
+        self._connection.stream_ended()
+
+    def _stream_failed(self, failure: Failure) -> None:
+        self._stream = None
+        _log.failure(
+            "the response to {method} {path} failed after it had begun: aborted",
+            failure=failure,
+            method=self.request.method,
+            path=self.request.path,
+        )
+        # No client may take a truncated body for a whole one.
+        self._connection.stream_failed()
+
+    def is_too_slow(self, now: float) -> bool:
+        """Whether the request's body comes too slowly."""
+        timeouts = self._connection.factory.timeouts
+        return self.pace is not None and self.pace.is_too_slow(
+            now,
+            idle=timeouts.body_idle,
+            rate=timeouts.body_min_rate,
+            grace=timeouts.rate_grace,
+        )

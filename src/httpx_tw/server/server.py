@@ -1,0 +1,209 @@
+"""The server as a program meets it: routes, listen, start and stop."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+
+from httpx_tw.app.app import App
+from httpx_tw.errors import ConfigurationError
+from httpx_tw.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts
+from httpx_tw.server.draining import drain
+from httpx_tw.server.factory import HTTPFactory
+from httpx_tw.transport.listener import ListeningReactor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+
+    from httpx_tw.observe.access_log import AccessLog
+    from httpx_tw.observe.stats import ServerStats
+
+__all__ = ["Server", "tcp_endpoint"]
+
+
+def tcp_endpoint(host: str, port: int) -> str:
+    """Return the endpoint string for *host* (an address; "" for all IPv4) and *port*.
+
+    :raises ConfigurationError: when *port* is not 0 to 65535.
+    """
+    if not 0 <= port <= 65535:
+        raise ConfigurationError(f"port must be 0 to 65535, got {port}")
+    kind = "tcp6" if ":" in host else "tcp"
+    interface = host.replace("\\", r"\\").replace(":", r"\:")
+    return f"{kind}:{port}:interface={interface}" if host else f"{kind}:{port}"
+
+
+class Server:
+    """An HTTP server over an App.
+
+    As a program of its own::
+
+        server = Server()
+        server.get("/hello", lambda request: "Hello, World!")
+        server.listen()
+
+    or inside a reactor that runs already: ``port = await server.start(reactor)``, and
+    later ``await server.stop()``. One object serves once at a time; after ``stop`` it
+    can be started again.
+
+    :param app: None: a new App, which the server's own ``get``, ``post`` and so on fill.
+    :param host: address to bind, for ``listen`` and ``start`` without endpoints.
+    :param port: 0: any free port.
+    :param access_log: None: no access log.
+    :param server_name: value of the Server field; "" for none.
+
+    Use it on the reactor thread.
+    """
+
+    def __init__(
+        self,
+        app: App | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        limits: Limits = DEFAULT_LIMITS,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        access_log: AccessLog | None = None,
+        server_name: str = "httpx-tw",
+    ) -> None:
+        self.app = app = App() if app is None else app
+        self.host = host
+        self.port = port
+        self.limits = limits
+        self.timeouts = timeouts
+        self._access_log = access_log
+        self._server_name = server_name
+        self._factory: HTTPFactory | None = None
+        self._ports: list[IListeningPort] = []
+        self._reactor: Any = None
+        self.get = app.get
+        self.post = app.post
+        self.put = app.put
+        self.delete = app.delete
+        self.patch = app.patch
+        self.head = app.head
+        self.options = app.options
+        self.route = app.route
+        self.group = app.group
+        self.use = app.use
+
+    def listen(self, port: int | None = None, host: str | None = None) -> None:
+        """Bind, then run the reactor until it is stopped (SIGINT, SIGTERM).
+
+        Requests in flight at the end are drained. *port* and *host*: None for those the
+        server was made with.
+
+        :raises CannotListenError: when the address cannot be bound.
+        """
+        if port is not None:
+            self.port = port
+        if host is not None:
+            self.host = host
+        # The one place that takes the reactor which runs this process: a program that
+        # calls listen() has none of its own. Imported here, so that importing us
+        # installs nothing.
+        reactor: Any = importlib.import_module("twisted.internet.reactor")
+        problems: list[Any] = []
+        starting = self.start(reactor)
+        starting.addErrback(problems.append)
+        if problems:
+            problems[0].raiseException()
+        reactor.addSystemEventTrigger("before", "shutdown", self.stop)
+        reactor.run()
+
+    def start(
+        self,
+        reactor: Any,
+        endpoints: Sequence[str | IStreamServerEndpoint] = (),
+    ) -> Deferred[int]:
+        """Listen, and return a Deferred of the first port's number (0: it has none).
+
+        :param endpoints: endpoint strings (see twisted.internet.endpoints) or objects;
+            none: the server's own host and port.
+
+        It fails with CannotListenError when an address cannot be bound (nothing is left
+        listening then), and raises ConfigurationError for an endpoint string that makes
+        no sense, or when the server is running.
+        """
+        if self._factory is not None:
+            raise ConfigurationError("the server is running already")
+        factory = HTTPFactory(
+            self.app,
+            reactor,
+            limits=self.limits,
+            timeouts=self.timeouts,
+            access_log=self._access_log,
+            server_name=self._server_name,
+        )
+        listening = ListeningReactor(reactor, factory.gate, self.limits.backlog)
+        ready = [
+            _endpoint(listening, endpoint)
+            for endpoint in endpoints or (tcp_endpoint(self.host, self.port),)
+        ]
+        self._factory = factory
+        self._reactor = reactor
+        return Deferred.fromCoroutine(self._listen_on(ready, factory))
+
+    async def _listen_on(
+        self, endpoints: list[IStreamServerEndpoint], factory: HTTPFactory
+    ) -> int:
+        try:
+            for endpoint in endpoints:
+                port = await endpoint.listen(factory)
+                self._ports.append(port)
+                factory.gate.add_port(port)
+        except BaseException:
+            await self.stop()
+            raise
+        return int(getattr(self._ports[0].getHost(), "port", 0))
+
+    def stop(self) -> Deferred[None]:
+        """Stop listening, drain, and return a Deferred that fires when all is over.
+
+        Stopping a server that is not running is fine.
+        """
+        factory, self._factory = self._factory, None
+        if factory is None:
+            return Deferred.fromCoroutine(_nothing())
+        ports, self._ports = self._ports, []
+        return Deferred.fromCoroutine(
+            drain(factory, ports, self._reactor, self.timeouts.drain)
+        )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._factory is not None
+
+    @property
+    def addresses(self) -> list[Any]:
+        """The addresses listened on (IAddress), in the order of the endpoints."""
+        return [port.getHost() for port in self._ports]
+
+    def statistics(self) -> ServerStats:
+        """Return the figures of this moment.
+
+        :raises ConfigurationError: when the server is not running.
+        """
+        if self._factory is None:
+            raise ConfigurationError("the server is not running")
+        return self._factory.statistics()
+
+
+async def _nothing() -> None:
+    return None
+
+
+def _endpoint(reactor: Any, endpoint: str | IStreamServerEndpoint) -> IStreamServerEndpoint:
+    if not isinstance(endpoint, str):
+        return endpoint
+    try:
+        made: IStreamServerEndpoint = serverFromString(reactor, endpoint)
+    except (ValueError, TypeError, KeyError, LookupError) as error:
+        raise ConfigurationError(f"bad endpoint {endpoint!r}: {error}") from error
+    return made
