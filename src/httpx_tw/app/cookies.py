@@ -6,14 +6,20 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from httpx_tw.errors import InvalidHeader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["CookieAttributes", "SameSite", "parse_cookies", "set_cookie_line"]
+__all__ = [
+    "CookieAttributes",
+    "CookieOptions",
+    "SameSite",
+    "parse_cookies",
+    "set_cookie_line",
+]
 
 SameSite: TypeAlias = Literal["Lax", "Strict", "None"]
 
@@ -56,6 +62,18 @@ class CookieAttributes:
     secure: bool = False
     http_only: bool = True
     same_site: SameSite | None = "Lax"
+
+
+class CookieOptions(TypedDict, total=False):
+    """CookieAttributes as keyword arguments."""
+
+    max_age: int | None
+    expires: datetime | None
+    path: str | None
+    domain: str | None
+    secure: bool
+    http_only: bool
+    same_site: SameSite | None
 
 
 def set_cookie_line(name: str, value: str, attributes: CookieAttributes) -> str:

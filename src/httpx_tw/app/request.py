@@ -1,0 +1,296 @@
+"""One request, as the application sees it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from httpx_tw.app.body import RequestBody, check_size, pieces_of
+from httpx_tw.app.cookies import parse_cookies
+from httpx_tw.app.query import QueryParams
+from httpx_tw.errors import BodyNotRead, HTTPError
+from httpx_tw.headers import Headers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from httpx_tw.app.route import Route
+    from httpx_tw.headers import HeaderPairs
+    from httpx_tw.protocol.events import RequestHead
+
+__all__ = ["Request", "RequestLink"]
+
+_CHARSET = re.compile(r';[ \t]*charset="?([^\s";]+)', re.IGNORECASE)
+
+# Named one by one: Python's codecs also know idna (quadratic), utf-7 and others that
+# are no text, and remember for ever every name they were asked for and have not.
+_CHARSETS = frozenset(
+    """utf-8 utf8 us-ascii ascii utf-16 utf-16le utf-16be utf-32 utf-32le utf-32be
+    iso-8859-1 iso-8859-2 iso-8859-3 iso-8859-4 iso-8859-5 iso-8859-6 iso-8859-7
+    iso-8859-8 iso-8859-9 iso-8859-10 iso-8859-13 iso-8859-14 iso-8859-15 iso-8859-16
+    latin-1 latin1 windows-1250 windows-1251 windows-1252 windows-1253 windows-1254
+    windows-1255 windows-1256 windows-1257 windows-1258 koi8-r koi8-u shift_jis euc-jp
+    iso-2022-jp euc-kr gb2312 gbk gb18030 big5""".split()
+)
+
+
+class RequestLink(Protocol):
+    """The connection a request came on, as far as a request needs it."""
+
+    @property
+    def client_address(self) -> tuple[str, int] | None:
+        """Host and port of the peer. None: it has none (a Unix socket)."""
+
+    @property
+    def scheme(self) -> str:
+        """Either "http" or "https"."""
+
+    @property
+    def is_secure(self) -> bool:
+        """The connection is encrypted."""
+
+    def body_wanted(self) -> None:
+        """See BodyLink."""
+
+    def body_sated(self) -> None:
+        """See BodyLink."""
+
+
+class Request:
+    """A request: what was asked, by whom, and the body that came with it.
+
+    Everything derived (query, headers, cookies, url) is made when first asked for.
+    Belongs to one exchange; use it on the thread its endpoint runs on.
+    """
+
+    __slots__ = (
+        "_body",
+        "_cookies",
+        "_headers",
+        "_query",
+        "_state",
+        "head",
+        "link",
+        "path",
+        "path_params",
+        "query_string",
+        "route",
+    )
+
+    # Slots not set here stay unset until asked for: five stores would be a quarter of
+    # what it costs to make a request.
+    def __init__(  # noqa: PLR0913, PLR0917  positional and flat, for the same reason
+        self,
+        head: RequestHead,
+        path: str,
+        query_string: str,
+        route: Route,
+        path_params: Mapping[str, Any],
+        link: RequestLink,
+        body: bytes | RequestBody,
+    ) -> None:
+        self.head = head
+        self.path = path
+        """The path, percent-decoded, without the query."""
+        self.query_string = query_string
+        """What follows "?", as it was sent; "" without."""
+        self.route = route
+        """What answers it."""
+        self.path_params = path_params
+        """The parameters of the path by name, converted."""
+        self.link = link
+        self._body = body
+
+    def give_body(self, body: bytes | RequestBody) -> None:
+        """Take the body, in place of the one it was made with. For the server."""
+        self._body = body
+
+    # The request line.
+
+    @property
+    def method(self) -> str:
+        """As it was sent; methods are case-sensitive."""
+        return self.head.method
+
+    @property
+    def target(self) -> str:
+        """The request-target as it was sent, percent-encoded."""
+        return self.head.target
+
+    @property
+    def http_version(self) -> str:
+        """Either "1.1" or "1.0"."""
+        return "1.1" if self.head.is_http11 else "1.0"
+
+    @property
+    def query(self) -> QueryParams:
+        """The query, decoded.
+
+        :raises HTTPError: 400 when it has too many fields.
+        """
+        try:
+            return self._query
+        except AttributeError:
+            self._query: QueryParams = QueryParams(self.query_string)
+            return self._query
+
+    # Header fields.
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields. See Headers."""
+        try:
+            return self._headers
+        except AttributeError:
+            self._headers: Headers = Headers.from_pairs(self.head.headers)
+            return self._headers
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies by name; see parse_cookies for what is tolerated."""
+        try:
+            return self._cookies
+        except AttributeError:
+            fields = self.headers.get_all("cookie")
+            self._cookies: dict[str, str] = parse_cookies(fields)
+            return self._cookies
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type of the body in lower case without parameters, or None."""
+        value = self.headers.get("content-type", "")
+        return str(value).partition(";")[0].strip().lower() or None
+
+    @property
+    def charset(self) -> str | None:
+        """The charset parameter of Content-Type in lower case, or None."""
+        match = _CHARSET.search(self.headers.get("content-type", ""))
+        return match[1].lower() if match else None
+
+    @property
+    def content_length(self) -> int | None:
+        """The length the client has announced, in bytes. None: it has not."""
+        value = self.headers.get_bytes(b"content-length")
+        return int(value) if value is not None and value.isdigit() else None
+
+    # Where it came from, and to.
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """Host and port of the peer. None: it has none (a Unix socket)."""
+        return self.link.client_address
+
+    @property
+    def scheme(self) -> str:
+        """Either "http" or "https", by the connection."""
+        return self.link.scheme
+
+    @property
+    def is_secure(self) -> bool:
+        """The connection is encrypted."""
+        return self.link.is_secure
+
+    @property
+    def host(self) -> str:
+        """Host and port as the client wrote them; "" when it did not (HTTP/1.0).
+
+        The target's own, if it has one, goes before Host (RFC 9112 section 3.2.2). It
+        is the client's claim: do not build links in mails from it unchecked.
+        """
+        scheme, separator, rest = self.target.partition("://")
+        if separator and scheme.isalpha():
+            return re.split("[/?]", rest, maxsplit=1)[0]
+        return str(self.headers.get("host", ""))
+
+    @property
+    def url(self) -> str:
+        """The full URL, percent-encoded; without a host it is the target alone."""
+        target = self.target
+        if target == "*":
+            target = ""
+        elif not target.startswith("/"):
+            return target
+        return f"{self.scheme}://{self.host}{target}" if self.host else target
+
+    def url_for(self, name: str, /, **params: Any) -> str:
+        """Return the path of the route called *name*. See App.url_for."""
+        return self.route.router.url_for(name, **params)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """A place for middleware and endpoint to keep what belongs to this request."""
+        try:
+            return self._state
+        except AttributeError:
+            self._state: dict[str, Any] = {}
+            return self._state
+
+    # The body.
+
+    async def read(self, limit: int | None = None) -> bytes:
+        """Return the whole body, waiting for it. See RequestBody.read."""
+        body = self._body
+        if isinstance(body, RequestBody):
+            return await body.read(limit)
+        check_size(body, limit)
+        return body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate over the pieces of the body. See RequestBody."""
+        body = self._body
+        return aiter(body) if isinstance(body, RequestBody) else pieces_of(body)
+
+    @property
+    def body(self) -> bytes:
+        """The body: always here in ``def``, in ``async def`` after :meth:`read`.
+
+        :raises BodyNotRead: when it is not.
+        """
+        body = self._body
+        if not isinstance(body, RequestBody):
+            return body
+        if body.whole is None:
+            raise BodyNotRead("the body is not here yet: first `await request.read()`")
+        return body.whole
+
+    @property
+    def trailers(self) -> HeaderPairs:
+        """The trailer fields, once the body has been read to its end; else empty."""
+        return self._body.trailers if isinstance(self._body, RequestBody) else []
+
+    def text(self, encoding: str | None = None) -> str:
+        """Return the body as text; by default in its own charset, or UTF-8.
+
+        :raises BodyNotRead: see :attr:`body`.
+        :raises HTTPError: 415 for a charset we do not know, 400 when the body is not
+            in it.
+        """
+        body = self.body
+        if encoding is None:
+            encoding = self.charset or "utf-8"
+            if encoding not in _CHARSETS:
+                raise HTTPError(415, "the charset of the body is not supported")
+        try:
+            return body.decode(encoding)
+        except UnicodeError as error:
+            raise HTTPError(400, "the body is not text in its charset") from error
+
+    def json(self) -> Any:
+        """Return what the body says as JSON, which is UTF-8 (RFC 8259 section 8.1).
+
+        :raises BodyNotRead: see :attr:`body`.
+        :raises HTTPError: 400 when it is not JSON (NaN and Infinity are not).
+        """
+        body = self.body
+        try:
+            return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise HTTPError(400, "the body is not valid JSON") from error
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.target}>"
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
