@@ -44,7 +44,7 @@ class HTTPXError(Exception):
 
 
 class ConfigurationError(HTTPXError, ValueError):
-    """An option, a route pattern or an argument makes no sense; the message says why."""
+    """An option, a route pattern or an argument makes no sense; it says why."""
 
 
 class LocalProtocolError(HTTPXError):

@@ -35,7 +35,7 @@ def checked_name(name: str | bytes) -> bytes:
 
 
 def checked_value(value: str | bytes) -> bytes:
-    """Return *value* as bytes (str is encoded as UTF-8 when Latin-1 does not do).
+    """Return *value* as bytes; str as UTF-8 when Latin-1 does not do.
 
     :raises InvalidHeader: when it holds CR, LF, NUL or another control character, or
         begins or ends with whitespace (RFC 9110 section 5.5).

@@ -24,10 +24,10 @@ class Limits:
     """
 
     max_request_line: int = 8190
-    """Longest request line without its CRLF; over it: 414. 8,190 as Apache and aiohttp."""
+    """Longest request line without its CRLF; over it: 414. As Apache and aiohttp."""
 
     max_header_bytes: int = 16 * KIB
-    """Largest header block (and trailer section) without its final CRLF; over it: 431."""
+    """Largest header block, and trailer section, without its last CRLF; over it: 431."""
 
     max_headers: int = 100
     """Most field lines in a header block or trailer section; over it: 431. As hyper."""
@@ -45,10 +45,11 @@ class Limits:
     """The last one is answered with ``Connection: close``. 0: no limit."""
 
     max_connections: int = 1000
-    """Open connections; then accepting pauses and the kernel's backlog holds. 0: no limit."""
+    """Open connections; then accepting pauses, and the kernel's backlog holds who waits.
+    0: no limit."""
 
     backlog: int = 1024
-    """Length of the kernel's accept queue; the kernel may cap it (net.core.somaxconn)."""
+    """Length of the kernel's accept queue, which may cap it (net.core.somaxconn)."""
 
     def __post_init__(self) -> None:
         _refuse_negative(self)
@@ -86,7 +87,7 @@ class Timeouts:
     """A response waiting to be read by the client, without any progress: abort."""
 
     response_min_rate: float = 240.0
-    """Average rate at which a client must read a response after the grace period: abort."""
+    """Average rate of reading a response after the grace period, in bytes/s: abort."""
 
     rate_grace: float = 5.0
     """How long a transfer may be slower than its minimum rate. 240 B/s as Kestrel."""
@@ -98,10 +99,10 @@ class Timeouts:
     """From the last byte of the request to the start of the response: 503, cancelled."""
 
     linger: float = 5.0
-    """After an early refusal: how long to go on reading so that the client sees it."""
+    """After an early refusal: how long to read on, so that the client sees it."""
 
     drain: float = 30.0
-    """On stop: how long requests in flight may take before they are aborted. 0: no wait."""
+    """On stop: how long requests in flight may take until aborted. 0: no wait."""
 
     def __post_init__(self) -> None:
         _refuse_negative(self)

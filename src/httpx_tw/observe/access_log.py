@@ -20,11 +20,11 @@ __all__ = ["AccessLog"]
 _log = Logger()
 
 _BATCH: Final = 512
-"""Entries kept before they are written; at a slow pace the tick writes them each second."""
+"""Entries kept before they are written; at a slow pace the tick writes them."""
 
 # What could forge a field or a line, or steer a terminal: everything that is not
 # printable ASCII, the quote and the backslash, as Apache does.
-_UNSAFE: Final = re.compile(r'[^ !#-\[\]-~]')
+_UNSAFE: Final = re.compile(r"[^ !#-\[\]-~]")
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -195,7 +195,14 @@ class ChunkedReader:
     where most of the CVEs of 2025 were.
     """
 
-    __slots__ = ("_expects_crlf", "_extension_bytes", "_left", "_limits", "_state", "trailers")
+    __slots__ = (
+        "_expects_crlf",
+        "_extension_bytes",
+        "_left",
+        "_limits",
+        "_state",
+        "trailers",
+    )
 
     _SIZE, _DATA, _TRAILERS, _DONE = range(4)
 
@@ -277,7 +284,8 @@ class ChunkedReader:
         self._extension_bytes += len(line) + 2
         if self._extension_bytes > self._limits.max_header_bytes:
             raise HeadTooLarge(
-                f"trailer section of more than {self._limits.max_header_bytes} bytes", 431
+                f"trailer section of more than {self._limits.max_header_bytes} bytes",
+                431,
             )
         match = FIELD_LINE.fullmatch(line)
         if match is None:

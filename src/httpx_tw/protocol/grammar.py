@@ -46,7 +46,8 @@ RFC 9112 section 2.2 allows reading a bare LF as a line end; that leniency has h
 header fields from proxies often enough (CVE-2025-22871, CVE-2025-55315)."""
 
 FIELD_LINE: Final = re.compile(
-    rb"(%b+):[ \t]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*" % _TCHAR
+    rb"(%b+):[ \t]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*"
+    % _TCHAR
 )
 """field-line = field-name ":" OWS field-value OWS (RFC 9112 section 5)."""
 

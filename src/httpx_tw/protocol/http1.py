@@ -199,12 +199,22 @@ class ServerSide(_Side):
             raise IncompleteMessage("the client closed in the middle of a body")
         return event
 
+    def hold(self, data: bytes) -> None:
+        """Take bytes from the peer for a later ``next_event``."""
+        self._append(data)
+
+    def hold_eof(self) -> None:
+        """Note for ``next_event`` that the client has shut down its side.
+
+        What it sent before is still answered: half-close is a way to say "that was all".
+        ``next_event`` raises IncompleteMessage where it stopped in mid-message.
+        """
+        self._peer_closed = True
+
     def receive_eof(self) -> Event:
         """Note that the client has shut down its side, and return the next event.
 
-        What it sent before is still answered: half-close is a way to say "that was all".
-
-        :raises IncompleteMessage: when it stopped in the middle of a message.
+        :raises IncompleteMessage: see ``hold_eof``.
         """
         self._peer_closed = True
         return self.next_event()
@@ -251,7 +261,9 @@ class ServerSide(_Side):
 
     # Writing
 
-    def response(self, status: int, fixed: bytes, headers: HeaderPairs, body: bytes) -> bytes:
+    def response(
+        self, status: int, fixed: bytes, headers: HeaderPairs, body: bytes
+    ) -> bytes:
         """Return a whole response, head and body in one piece.
 
         :param fixed: header lines sent with every response (Date, Server), ready made.
@@ -385,7 +397,15 @@ class ServerSide(_Side):
 class ClientSide(_Side):
     """The client's side: one request at a time, then its response."""
 
-    __slots__ = ("_chunked", "_eof", "_left", "_method", "_parser", "_trailers", "keep_alive")
+    __slots__ = (
+        "_chunked",
+        "_eof",
+        "_left",
+        "_method",
+        "_parser",
+        "_trailers",
+        "keep_alive",
+    )
 
     def __init__(self, parser: ResponseHeadParser, limits: Limits) -> None:
         super().__init__(limits)
@@ -411,7 +431,9 @@ class ClientSide(_Side):
         """
         if self._method is not None:
             raise LocalProtocolError("the exchange before is not over")
-        head = request_head(method, target, [*headers, *_request_framing(method, length)])
+        head = request_head(
+            method, target, [*headers, *_request_framing(method, length)]
+        )
         self._method = method
         self._chunked = length is None
         self._left = length or 0

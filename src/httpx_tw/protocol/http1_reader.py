@@ -107,7 +107,9 @@ class RequestHeadParser:
     def _renew(self) -> None:
         # llhttp cannot be reset: after a body, a close or an error, take a new one
         # (0.35 µs).
-        self._parser = self._collector.parser = httptools.HttpRequestParser(self._collector)
+        self._parser = self._collector.parser = httptools.HttpRequestParser(
+            self._collector
+        )
 
     def parse(self, head: bytes) -> RequestHead:
         """Return the head that is all of *head*, which ends with its blank line.
@@ -200,7 +202,8 @@ class RequestHeadParser:
         line_end = head.find(b"\r\n")
         if line_end > limits.max_request_line:
             raise HeadTooLarge(
-                f"request line of {line_end} bytes, limit {limits.max_request_line}", 414
+                f"request line of {line_end} bytes, limit {limits.max_request_line}",
+                414,
             )
         block = len(head) - line_end - len(END_OF_HEAD)
         if block > limits.max_header_bytes:
@@ -310,6 +313,18 @@ def _check_target(method: str, target: str) -> None:
             raise RemoteProtocolError("malformed request target")
         if not HOST.fullmatch(authority.encode()):
             raise RemoteProtocolError("malformed authority in the request target")
+
+
+def origin_form(target: str) -> str:
+    """Return the path and query of a target in another form (RFC 9112 section 3.2)."""
+    _, separator, rest = target.partition("://")
+    if not separator:
+        return target  # "*", or the authority of a CONNECT
+    start = min(
+        (i for i in (rest.find("/"), rest.find("?")) if i >= 0), default=len(rest)
+    )
+    rest = rest[start:]
+    return rest if rest.startswith("/") else f"/{rest}"
 
 
 def _refusal(head: bytes, error: httptools.HttpParserError) -> RemoteProtocolError:

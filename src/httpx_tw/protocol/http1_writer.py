@@ -80,9 +80,17 @@ def request_head(method: str, target: str, headers: HeaderPairs) -> bytes:
     :raises LocalProtocolError: when *method* or *target* could not be read back as
         what they are.
     """
-    if not method.isascii() or any(c <= " " or c == "\x7f" for c in method) or not method:
+    if (
+        not method.isascii()
+        or any(c <= " " or c == "\x7f" for c in method)
+        or not method
+    ):
         raise LocalProtocolError(f"not a method: {method!r}")
-    if not target.isascii() or any(c <= " " or c == "\x7f" for c in target) or not target:
+    if (
+        not target.isascii()
+        or any(c <= " " or c == "\x7f" for c in target)
+        or not target
+    ):
         raise LocalProtocolError(f"not a request target: {target!r}")
     return b"%b %b HTTP/1.1\r\n%b\r\n" % (
         method.encode("ascii"),

@@ -1,24 +1,18 @@
 """One HTTP/1 connection: bytes in, exchanges one after the other, bytes out.
 
-    IDLE → HEAD → COLLECTING → PROCESSING → WRITING → IDLE …
-                     (body for a plain handler)    ↘ DISCARDING (body nobody read) → IDLE
-    from anywhere: → LINGERING (refused early; reading on) → CLOSING → CLOSED
-                   → SWITCHED (another protocol has the connection)
+IDLE → HEAD → COLLECTING → PROCESSING → WRITING → IDLE …
+                 (body for a plain handler)    ↘ DISCARDING (body nobody read) → IDLE
+from anywhere: → LINGERING (refused early; reading on) → CLOSING → CLOSED
+               → SWITCHED (another protocol has the connection)
 """
 
 from __future__ import annotations
 
-import enum
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import (
-    IHalfCloseableProtocol,
-    IProtocol,
-    IPushProducer,
-    ISSLTransport,
-)
+from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -43,16 +37,17 @@ from httpx_tw.protocol.events import (
 )
 from httpx_tw.protocol.grammar import list_members
 from httpx_tw.protocol.http1 import Event, ServerSide
+from httpx_tw.protocol.http1_reader import origin_form
 from httpx_tw.protocol.http1_writer import reason_phrase
-from httpx_tw.server.deadlines import NEVER, Pace
+from httpx_tw.server.deadlines import NEVER
 from httpx_tw.server.exchange import Exchange
-from httpx_tw.transport.stream import can_write_through, unsent_bytes, writer_for
+from httpx_tw.server.wire import Phase, Wire
 
 if TYPE_CHECKING:
-    from httpx_tw.app.router import Route
+    from httpx_tw.app.route import Route
     from httpx_tw.server.factory import HTTPFactory
 
-__all__ = ["HTTP1Connection", "Phase"]
+__all__ = ["HTTP1Connection"]
 
 _log = Logger()
 
@@ -62,91 +57,44 @@ _DISCARD_LIMIT: Final = 64 * 1024
 """A body nobody read is read to its end, to keep the connection, up to this size."""
 
 
-class Phase(enum.IntEnum):
-    """What a connection is doing. From LINGERING on, no request is served any more."""
-
-    IDLE = 0
-    HEAD = 1
-    COLLECTING = 2
-    PROCESSING = 3
-    WRITING = 4
-    DISCARDING = 5
-    LINGERING = 6
-    SWITCHED = 7
-    CLOSING = 8
-    CLOSED = 9
-
-
-def _origin_form(target: str) -> str:
-    """Return the path and query of a target in another form (RFC 9112 section 3.2)."""
-    _, separator, rest = target.partition("://")
-    if not separator:
-        return target  # "*", or the authority of a CONNECT
-    start = min((i for i in (rest.find("/"), rest.find("?")) if i >= 0), default=len(rest))
-    rest = rest[start:]
-    return rest if rest.startswith("/") else f"/{rest}"
-
-
 _IDLE: Final = Phase.IDLE
 _WRITING: Final = Phase.WRITING
 _LINGERING: Final = Phase.LINGERING
 
 
-@implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
-class HTTP1Connection:
+@implementer(IProtocol, IHalfCloseableProtocol)
+class HTTP1Connection(Wire):
     """The protocol of one connection. Everything happens on the reactor thread."""
 
     __slots__ = (
-        # the connection's life
         "_advancing",
-        "_outgoing",
-        "_read_paused",
         "_streamed",
         "_to_discard",
-        "_unsent",
-        "_write",
-        "_write_paused",
-        "deadline",
-        # one exchange
         "exchange",
-        "factory",
         "http",
-        "phase",
         "requests",
         "switched_to",
-        "transport",
     )
 
     def __init__(self, factory: HTTPFactory) -> None:
-        self.factory = factory
+        super().__init__(factory)
         self.http = ServerSide(factory.parser, factory.limits)
-        self.transport: Any = None
-        self.phase: Phase = Phase.IDLE
-        self.deadline = NEVER
         self.requests = 0
-        self.exchange: Exchange | None = None
-        self.switched_to: Any = None
         self._advancing = False
-        self._read_paused = False
-        self._write_paused = False
-        self._outgoing: Pace | None = None
+        # The exchange going on, if it takes longer than one call.
+        self.exchange: Exchange | None = None
+        self._streamed = 0  # bytes of response body sent, before chunking
+        self._to_discard = 0  # bytes of request body we are willing to skip
+        # Who has the connection after a switch of protocols.
+        self.switched_to: Any = None
 
     # Called by Twisted: IProtocol, IHalfCloseableProtocol
 
-    def makeConnection(self, transport: Any) -> None:
-        """See IProtocol."""
-        self.transport = transport
-        self._write = writer_for(transport)
-        self.connectionMade()
-
     def connectionMade(self) -> None:
         """See IProtocol."""
-        # The head's deadline counts from here: a silent client has no right to more
-        # (hyper#3178).
-        self._set_deadline(self.factory.timeouts.head)
-        self.phase = Phase.HEAD
+        # The head's deadline counts from here: a silent client has no right to more.
+        self.set_deadline(self.factory.timeouts.head)
         self.factory.connection_opened(self)
-        self.transport.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
         """See IProtocol."""
@@ -155,14 +103,15 @@ class HTTP1Connection:
             if self.phase is Phase.SWITCHED:
                 self.switched_to.dataReceived(data)
             return
+        if self._advancing:
+            # The transport delivers from inside a call of ours; the loop that made the
+            # call comes back to these bytes.
+            self.http.hold(data)
+            return
         try:
             event = self.http.receive(data)
         except RemoteProtocolError as error:
             self._refuse(error)
-            return
-        if self._advancing:
-            # A handler made the transport deliver more while we were in it; the loop
-            # that called it goes on from there.
             return
         self._advance(event)
 
@@ -176,15 +125,11 @@ class HTTP1Connection:
                 half_closeable.readConnectionLost()
             return
         if self.phase >= _LINGERING:
-            self._close()
+            self.close()
             return
-        try:
-            event = self.http.receive_eof()
-        except RemoteProtocolError as error:
-            self._refuse(error)
-            return
+        self.http.hold_eof()
         if not self._advancing:
-            self._advance(event)
+            self._next()
 
     def writeConnectionLost(self) -> None:
         """See IHalfCloseableProtocol."""
@@ -207,27 +152,27 @@ class HTTP1Connection:
             self.factory.disconnects += 1
             exchange.abandon(ConnectionLost("the client closed the connection"))
 
-    # Called by Twisted: IPushProducer, about our writing
+    # Called by the wire
 
-    def pauseProducing(self) -> None:
-        """See IPushProducer: the transport holds more than its high watermark."""
-        self._write_paused = True
-        if self._outgoing is None:
-            self._outgoing = Pace(self.factory.seconds())
-            self._unsent = unsent_bytes(self.transport) or 0
-
-    def resumeProducing(self) -> None:
-        """See IPushProducer: what the transport held is gone."""
-        self._write_paused = False
-        self._outgoing = None
+    def drained(self) -> None:
+        """See Wire."""
         if self.exchange is not None:
             self.exchange.drained()
         elif self.phase < _LINGERING and not self._advancing:
-            self._resume_reading()
+            self.phase = _IDLE
+            self.resume_reading()
             self._next()
 
-    def stopProducing(self) -> None:
-        """See IProducer: the connection is lost; connectionLost follows."""
+    def ending(self) -> None:
+        """See Wire."""
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.abandon(ConnectionLost("the connection was closed"))
+
+    @property
+    def peer_has_closed(self) -> bool:
+        """See Wire."""
+        return self.http.peer_has_closed
 
     # The exchange of messages
 
@@ -244,20 +189,22 @@ class HTTP1Connection:
                     return
                 elif event is PAUSED:
                     if http.is_full:
-                        self._pause_reading()
+                        self.pause_reading()
                     return
                 elif type(event) is bytes:
                     self._body_received(event)
                 elif event is END_OF_MESSAGE:
                     self._body_ended()
                 else:
-                    self._close()
+                    self.close()
                     return
                 if self.phase >= _LINGERING:
                     return
                 if self._write_paused and self.exchange is None:
                     # A client that does not read gets no further answers meanwhile.
-                    self._pause_reading()
+                    self.phase = _WRITING
+                    self.deadline = NEVER
+                    self.pause_reading()
                     return
                 event = http.next_event()
         except RemoteProtocolError as error:
@@ -280,14 +227,14 @@ class HTTP1Connection:
         if self.http.is_idle:
             if self.requests:
                 if self.factory.is_draining:
-                    self._close()
+                    self.close()
                     return
                 self.phase = _IDLE
                 timeout = self.factory.timeouts.keep_alive
                 self.deadline = self.factory.tick.latest + timeout if timeout else NEVER
         elif self.phase is not Phase.HEAD:
             self.phase = Phase.HEAD
-            self._set_deadline(self.factory.timeouts.head)
+            self.set_deadline(self.factory.timeouts.head)
 
     def _request_received(self, head: RequestHead) -> None:
         factory = self.factory
@@ -296,7 +243,7 @@ class HTTP1Connection:
             self._maybe_last()
         target = head.target
         if target[0] != "/":
-            target = _origin_form(target)
+            target = origin_form(target)
         path, _, query = target.partition("?")
         route, params = factory.find(head.method, path)
         if "%" in path:
@@ -336,8 +283,10 @@ class HTTP1Connection:
 
     def _processing(self, route: Route) -> None:
         self.phase = Phase.PROCESSING
-        timeout = self.factory.timeouts.handler if route.timeout is None else route.timeout
-        self._set_deadline(timeout)
+        timeout = (
+            self.factory.timeouts.handler if route.timeout is None else route.timeout
+        )
+        self.set_deadline(timeout)
 
     def _body_received(self, data: bytes) -> None:
         exchange = self.exchange
@@ -352,7 +301,7 @@ class HTTP1Connection:
     def _discard(self, data: bytes) -> None:
         self._to_discard -= len(data)
         if self._to_discard < 0:
-            self._linger()
+            self.linger()
 
     def _body_ended(self) -> None:
         exchange = self.exchange
@@ -511,20 +460,20 @@ class HTTP1Connection:
         self.exchange = None
         if not http.body_is_read:
             if not http.keep_alive:
-                self._linger()
+                self.linger()
                 return
             if self.phase is not Phase.DISCARDING:
                 self.phase = Phase.DISCARDING
                 self._to_discard = _DISCARD_LIMIT
-                self._set_deadline(self.factory.timeouts.linger)
+                self.set_deadline(self.factory.timeouts.linger)
         else:
             http.start_next_cycle()
             if not http.keep_alive:
-                self._close()
+                self.close()
                 return
             self.phase = _IDLE
             self.deadline = NEVER  # until the loop says what comes next
-        self._resume_reading()
+        self.resume_reading()
         if not (self._advancing or self._write_paused):
             self._next()
 
@@ -547,7 +496,7 @@ class HTTP1Connection:
         self._outgoing = None
         self.transport.unregisterProducer()
         self.switched_to = switch.protocol
-        self._resume_reading()
+        self.resume_reading()
         rest = self.http.switch_protocols()
         switch.protocol.makeConnection(self.transport)
         if rest:
@@ -578,56 +527,12 @@ class HTTP1Connection:
             self._count(exchange.request, status, len(body))
         else:
             self.factory.refused(self.client_host, status, len(body))
-        self._linger()
-
-    def _linger(self) -> None:
-        """Say goodbye, then read on for a while.
-
-        Closing with unread bytes in the socket makes the kernel send a reset, and the
-        client may lose the very answer that says why (RFC 9112 section 9.6).
-        """
-        linger = self.factory.timeouts.linger
-        if not (linger and self._can_half_close()):
-            self._close()
-            return
-        self._let_go_of_exchange(Phase.LINGERING)
-        self._set_deadline(linger)
-        self.transport.loseWriteConnection()
-        self._resume_reading()
-
-    def _can_half_close(self) -> bool:
-        return not self.http.peer_has_closed and can_write_through(self.transport)
-
-    def _let_go_of_exchange(self, phase: Phase) -> None:
-        exchange, self.exchange = self.exchange, None
-        self.phase = phase
-        self._outgoing = None
-        # A registered producer that is paused would be resumed in place of the close.
-        self.transport.unregisterProducer()
-        if exchange is not None:
-            exchange.abandon(ConnectionLost("the connection was closed"))
-
-    def _close(self) -> None:
-        """Close when everything is written; abort when the client does not read it."""
-        if self.phase >= Phase.CLOSING:
-            return
-        self._let_go_of_exchange(Phase.CLOSING)
-        self._set_deadline(self.factory.timeouts.response_idle)
-        self.transport.loseConnection()
-
-    def abort(self) -> None:
-        """End the connection at once, whatever is unsent."""
-        if self.phase is Phase.CLOSED:
-            return
-        if self.phase is not Phase.CLOSING:
-            self._let_go_of_exchange(Phase.CLOSING)
-        self.deadline = NEVER
-        self.transport.abortConnection()
+        self.linger()
 
     def drain(self) -> None:
         """The server is stopping: end now if idle, else with the exchange going on."""
         if self.phase in {Phase.IDLE, Phase.HEAD} and self.http.is_idle:
-            self._close()
+            self.close()
         elif self.phase < _LINGERING and self.http.request is not None:
             self.http.keep_alive = False
 
@@ -641,7 +546,7 @@ class HTTP1Connection:
         elif self.exchange is not None and self.exchange.is_too_slow(now):
             self.factory.deadlines_passed += 1
             self.refuse(408, "the body came too slowly")
-        elif self._outgoing is not None and self._is_read_too_slowly(now):
+        elif self.is_read_too_slowly(now):
             self.factory.deadlines_passed += 1
             self.abort()
 
@@ -658,77 +563,7 @@ class HTTP1Connection:
             self.abort()
         else:
             # Idle; silent since accept; or it did not go in the time we lingered.
-            self._close()
-
-    def _is_read_too_slowly(self, now: float) -> bool:
-        pace = self._outgoing
-        assert pace is not None
-        waiting = unsent_bytes(self.transport)
-        if waiting is not None and waiting < self._unsent:
-            pace.moved(self._unsent - waiting, now)
-        self._unsent = waiting or 0
-        timeouts = self.factory.timeouts
-        return pace.is_too_slow(
-            now,
-            idle=timeouts.response_idle,
-            rate=timeouts.response_min_rate,
-            grace=timeouts.rate_grace,
-        )
-
-    # Flow
-
-    def send(self, data: bytes) -> None:
-        """Write *data*, and count it."""
-        self.factory.bytes_sent += len(data)
-        if self._outgoing is not None:
-            self._unsent += len(data)
-        self._write(self.transport, data)
-
-    @property
-    def is_write_paused(self) -> bool:
-        """Whether the client has not read what was sent before."""
-        return self._write_paused
-
-    def _pause_reading(self) -> None:
-        if not self._read_paused and self.phase < Phase.CLOSING:
-            self._read_paused = True
-            self.transport.pauseProducing()
-
-    def _resume_reading(self) -> None:
-        if self._read_paused and self.phase < Phase.CLOSING:
-            self._read_paused = False
-            self.transport.resumeProducing()
-
-    def _set_deadline(self, timeout: float) -> None:
-        self.deadline = self.factory.tick.latest + timeout if timeout else NEVER
-
-    # What a Request asks of its connection (RequestLink, BodyLink)
-
-    @property
-    def client_address(self) -> tuple[str, int] | None:
-        """Host and port of the peer; None: it has none (a Unix socket)."""
-        peer = self.transport.getPeer()
-        host = getattr(peer, "host", None)
-        return None if host is None else (host, peer.port)
-
-    @property
-    def client_host(self) -> str:
-        """The peer's host for the log; "unix" without one."""
-        client = getattr(self.transport, "client", None)
-        if type(client) is tuple:
-            return str(client[0])  # a getPeer() costs 1.5 µs
-        address = self.client_address
-        return "unix" if address is None else address[0]
-
-    @property
-    def scheme(self) -> str:
-        """ "http" or "https"."""
-        return "https" if self.is_secure else "http"
-
-    @property
-    def is_secure(self) -> bool:
-        """The connection is encrypted."""
-        return ISSLTransport.providedBy(self.transport)
+            self.close()
 
     def body_wanted(self) -> None:
         """The application waits for body: see BodyLink."""
@@ -739,10 +574,10 @@ class HTTP1Connection:
             exchange.continue_owed = False
             self.send(self.http.interim(100))
         exchange.reading_goes_on(self.factory.seconds())
-        self._resume_reading()
+        self.resume_reading()
 
     def body_sated(self) -> None:
         """The application has more body than it has read: see BodyLink."""
         if self.exchange is not None:
             self.exchange.reading_held(self.factory.seconds())
-        self._pause_reading()
+        self.pause_reading()

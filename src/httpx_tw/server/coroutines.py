@@ -45,7 +45,14 @@ def start(
 class RunningCoroutine:
     """A coroutine that waits for a Deferred (or, on the asyncio reactor, a future)."""
 
-    __slots__ = ("_context", "_coroutine", "_failed", "_returned", "_waiting", "is_over")
+    __slots__ = (
+        "_context",
+        "_coroutine",
+        "_failed",
+        "_returned",
+        "_waiting",
+        "is_over",
+    )
 
     def __init__(
         self,

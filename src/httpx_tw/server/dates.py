@@ -34,5 +34,6 @@ class FixedFields:
             self.lines = b"date: %b\r\n%b" % (date, self._server)
             self.text_head = (
                 b"HTTP/1.1 200 OK\r\n%b"
-                b"content-type: text/plain; charset=utf-8\r\ncontent-length: " % self.lines
+                b"content-type: text/plain; charset=utf-8\r\ncontent-length: "
+                % self.lines
             )

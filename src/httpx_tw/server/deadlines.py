@@ -122,7 +122,9 @@ class Pace:
             self._moved_at += waited
             self._held_since = None
 
-    def is_too_slow(self, now: float, *, idle: float, rate: float, grace: float) -> bool:
+    def is_too_slow(
+        self, now: float, *, idle: float, rate: float, grace: float
+    ) -> bool:
         """Whether nothing moved for *idle*, or less than *rate* bytes/s after *grace*.
 
         0 turns either rule off.

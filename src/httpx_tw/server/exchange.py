@@ -58,7 +58,9 @@ class Exchange:
         "status",
     )
 
-    def __init__(self, connection: HTTP1Connection, request: Request, max_body: int) -> None:
+    def __init__(
+        self, connection: HTTP1Connection, request: Request, max_body: int
+    ) -> None:
         self._connection = connection
         self.request = request
         self.response_started = False

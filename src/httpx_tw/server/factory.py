@@ -14,9 +14,10 @@ from httpx_tw.app.response import Response
 from httpx_tw.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts
 from httpx_tw.observe.stats import ServerStats
 from httpx_tw.protocol.http1_reader import RequestHeadParser
-from httpx_tw.server.connection import HTTP1Connection, Phase
+from httpx_tw.server.connection import HTTP1Connection
 from httpx_tw.server.dates import FixedFields
 from httpx_tw.server.deadlines import Tick, interval_for
+from httpx_tw.server.wire import Phase
 from httpx_tw.transport.listener import AcceptGate
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class HTTPFactory:
             if (
                 connection.deadline <= now
                 or connection.exchange is not None
-                or connection.is_write_paused
+                or connection.is_watched
             ):
                 connection.check(now)
         if self.access_log is not None:

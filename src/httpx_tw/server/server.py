@@ -199,7 +199,9 @@ async def _nothing() -> None:
     return None
 
 
-def _endpoint(reactor: Any, endpoint: str | IStreamServerEndpoint) -> IStreamServerEndpoint:
+def _endpoint(
+    reactor: Any, endpoint: str | IStreamServerEndpoint
+) -> IStreamServerEndpoint:
     if not isinstance(endpoint, str):
         return endpoint
     try:

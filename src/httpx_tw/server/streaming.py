@@ -88,7 +88,9 @@ class BodyConsumer:
         self._wait()
 
     def _wait(self) -> None:
-        self._waiting = coroutines.start(self._until_drained(), self._resume, self._lost)
+        self._waiting = coroutines.start(
+            self._until_drained(), self._resume, self._lost
+        )
 
     def _resume(self, _: object) -> None:
         self._waiting = None

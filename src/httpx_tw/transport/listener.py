@@ -178,7 +178,9 @@ class StreamServer(tcp.Server):
     @property
     def repstr(self) -> str:
         """What stock servers keep ready for ``repr``."""
-        return f"<{type(self.protocol).__name__} #{self.sessionno} from {self.hostname}>"
+        return (
+            f"<{type(self.protocol).__name__} #{self.sessionno} from {self.hostname}>"
+        )
 
 
 class StreamPort(tcp.Port):
@@ -229,7 +231,9 @@ class StreamPort(tcp.Port):
             return
         number = self.sessionno
         self.sessionno = number + 1
-        transport = self.transport(connected, protocol, peer, self, number, self.reactor)
+        transport = self.transport(
+            connected, protocol, peer, self, number, self.reactor
+        )
         protocol.makeConnection(transport)
 
 

@@ -89,9 +89,13 @@ def write_through(transport: Any, data: bytes) -> None:
 def unsent_bytes(transport: Any) -> int | None:
     """Return how many bytes wait in the transport's own buffer; None: it does not say.
 
-    What the kernel has taken counts as sent.
+    What the kernel has taken counts as sent. Of a transport over another (TLS) the
+    lowest is asked: what is above hands everything down at once.
     """
-    if isinstance(transport, tcp.Connection) and not transport.TLS:
-        waiting = len(transport.dataBuffer) - transport.offset
-        return int(waiting + transport._tempDataLen)  # noqa: SLF001
+    while transport is not None:
+        try:
+            waiting = len(transport.dataBuffer) - transport.offset
+            return int(waiting + transport._tempDataLen)  # noqa: SLF001  # Twisted's, on POSIX and IOCP alike
+        except AttributeError:
+            transport = getattr(transport, "transport", None)
     return None
