@@ -62,10 +62,10 @@ class Headers:
     """Header fields of one message.
 
     Looking up takes str or bytes in any case and gives str, decoded as Latin-1 as
-    RFC 9110 section 5.5 has it; ``raw`` gives the bytes. Setting checks names and values
-    and raises :class:`~httpx_tw.errors.InvalidHeader`. Several fields of one name are
-    kept apart: ``[]`` and ``get`` join them with ", " (RFC 9110 section 5.3), and
-    ``get_all`` returns each. (Set-Cookie must not be joined: use ``get_all``.)
+    RFC 9110 section 5.5 has it; ``raw`` gives the bytes. Setting checks names and
+    values and raises :class:`~httpx_tw.errors.InvalidHeader`. Several fields of one
+    name are kept apart: ``[]`` and ``get`` join them with ", " (RFC 9110 section 5.3),
+    and ``get_all`` returns each. (Set-Cookie must not be joined: use ``get_all``.)
 
     The mapping behind look-ups is built when first asked for. Not thread-safe.
     """
@@ -78,7 +78,7 @@ class Headers:
         if fields is None:
             self._pairs = []
         elif isinstance(fields, Headers):
-            self._pairs = list(fields._pairs)
+            self._pairs = list(fields.raw)
         else:
             items = fields.items() if isinstance(fields, Mapping) else fields
             self._pairs = [(checked_name(n), checked_value(v)) for n, v in items]
@@ -87,8 +87,8 @@ class Headers:
     def from_pairs(cls, pairs: HeaderPairs) -> Headers:
         """Wrap *pairs* without copying or checking: they came from our own parser."""
         headers = cls.__new__(cls)
-        headers._pairs = pairs
-        headers._mapping = None
+        headers._pairs = pairs  # noqa: SLF001  # it is ours
+        headers._mapping = None  # noqa: SLF001
         return headers
 
     @property
@@ -161,7 +161,7 @@ class Headers:
     def __getitem__(self, name: str | bytes) -> str:
         return self._mapped()[_name_key(name)].decode("latin-1")
 
-    __setitem__ = set
+    __setitem__ = set  # noqa: A003  # the method above, which means no builtin
 
     def __delitem__(self, name: str | bytes) -> None:
         if name not in self:

@@ -27,7 +27,7 @@ class Limits:
     """Longest request line without its CRLF; over it: 414. As Apache and aiohttp."""
 
     max_header_bytes: int = 16 * KIB
-    """Largest header block, and trailer section, without its last CRLF; over it: 431."""
+    """Largest header block, and trailer section, less its last CRLF; over it: 431."""
 
     max_headers: int = 100
     """Most field lines in a header block or trailer section; over it: 431. As hyper."""
@@ -45,7 +45,7 @@ class Limits:
     """The last one is answered with ``Connection: close``. 0: no limit."""
 
     max_connections: int = 1000
-    """Open connections; then accepting pauses, and the kernel's backlog holds who waits.
+    """Open connections; then accepting pauses, and the backlog holds who waits.
     0: no limit."""
 
     backlog: int = 1024
@@ -96,7 +96,7 @@ class Timeouts:
     """Idle between two requests: close."""
 
     handler: float = 30.0
-    """From the last byte of the request to the start of the response: 503, cancelled."""
+    """From the last byte of the request to the start of the response: 503."""
 
     linger: float = 5.0
     """After an early refusal: how long to read on, so that the client sees it."""

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, TypeAlias
 
 from twisted.logger import Logger
 
@@ -25,6 +25,9 @@ _BATCH: Final = 512
 # What could forge a field or a line, or steer a terminal: everything that is not
 # printable ASCII, the quote and the backslash, as Apache does.
 _UNSAFE: Final = re.compile(r"[^ !#-\[\]-~]")
+
+
+_Entry: TypeAlias = "tuple[str, str, str, str, int, int, HeaderPairs]"
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -62,7 +65,7 @@ class AccessLog:
     ) -> None:
         self._path = path
         self._wall_clock = wall_clock
-        self._entries: list[tuple[object, ...]] = []
+        self._entries: list[_Entry] = []
         self._stream: IO[str] | None = None
         self._stamp_second = -1
         self._stamp = ""
@@ -70,7 +73,7 @@ class AccessLog:
         if path is not None:
             self._open()  # a bad path is found out at the start, not at the first line
 
-    def record(
+    def record(  # noqa: PLR0913, PLR0917  # flat, for it is called for each request
         self,
         client: str,
         method: str,
@@ -94,9 +97,10 @@ class AccessLog:
         stamp = self._time_stamp()
         lines = "".join(
             [
-                f'{client} - - [{stamp}] "{_safe(method)} {_safe(target)} HTTP/{version}" '  # type: ignore[arg-type]  # entries are our own tuples
-                f'{status} {length} "{_field(headers, b"referer")}" '  # type: ignore[arg-type]
-                f'"{_field(headers, b"user-agent")}"\n'  # type: ignore[arg-type]
+                f"{client} - - [{stamp}] "
+                f'"{_safe(method)} {_safe(target)} HTTP/{version}" {status} {length} '
+                f'"{_field(headers, b"referer")}" '
+                f'"{_field(headers, b"user-agent")}"\n'
                 for client, method, target, version, status, length, headers in entries
             ]
         )
@@ -137,7 +141,7 @@ class AccessLog:
         if stream is None:
             return self._open()
         try:
-            there = os.stat(self._path)
+            there = os.stat(self._path)  # noqa: PTH116  # beside os.fstat
             ours = os.fstat(stream.fileno())
             moved = (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino)
         except FileNotFoundError:

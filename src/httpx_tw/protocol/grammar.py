@@ -71,6 +71,6 @@ def is_token(text: bytes) -> bool:
 def list_members(value: bytes) -> list[bytes]:
     """Split a comma-separated list into its members, in lower case, empty ones dropped.
 
-    For lists of tokens only (RFC 9110 section 5.6.1): quoted strings are not understood.
+    For lists of tokens only (RFC 9110 section 5.6.1): it knows no quoted strings.
     """
     return [m for m in (part.strip(b" \t").lower() for part in value.split(b",")) if m]

@@ -52,7 +52,7 @@ __all__ = ["ClientSide", "Event", "ServerSide"]
 Event: TypeAlias = RequestHead | ResponseHead | bytes | Signal
 
 _MAX_HELD: Final = 64 * 1024
-"""Bytes a client may send ahead of its answers, whatever they hold: one read's worth."""
+"""Bytes a client may send ahead of its answers, whatever they are: one read's worth."""
 
 
 class _Side:
@@ -78,7 +78,7 @@ class _Side:
         self._position = 0
 
     def _skip_empty_lines(self) -> None:
-        # RFC 9112 section 2.2: at least one empty line before a request line is ignored.
+        # RFC 9112 section 2.2: an empty line before a request line is ignored.
         while self._buffer.startswith(b"\r\n", self._position):
             self._position += 2
 
@@ -111,7 +111,7 @@ class _Side:
 
     @property
     def trailers(self) -> HeaderPairs:
-        """The trailer fields of the body just read, so far; set aside by END_OF_MESSAGE."""
+        """The trailer fields of the body just read, so far."""
         return [] if self._body is None else self._body.trailers
 
 
@@ -168,7 +168,7 @@ class ServerSide(_Side):
         return self.next_event()
 
     def next_event(self) -> Event:
-        """Return the next event; NEED_DATA and PAUSED repeat. Raises as receive does."""
+        """Return the next event; NEED_DATA and PAUSED repeat. See receive."""
         if self.request is not None:
             if self._body is not None:
                 return self._body_event(self._body)
@@ -206,7 +206,7 @@ class ServerSide(_Side):
     def hold_eof(self) -> None:
         """Note for ``next_event`` that the client has shut down its side.
 
-        What it sent before is still answered: half-close is a way to say "that was all".
+        What it sent before is still answered: half-close says "that was all".
         ``next_event`` raises IncompleteMessage where it stopped in mid-message.
         """
         self._peer_closed = True
@@ -481,14 +481,14 @@ class ClientSide(_Side):
         return self.next_event()
 
     def next_event(self) -> Event:
-        """Return the next event; NEED_DATA and PAUSED repeat. Raises as receive does."""
+        """Return the next event; NEED_DATA and PAUSED repeat. See receive."""
         body = self._body
         if body is not None:
             return self._body_event(body)
         if self._method is None:
             if self._position < len(self._buffer):
-                # RFC 9112 section 9.2: a response nobody asked for must not be taken for
-                # the answer to the next request.
+                # RFC 9112 section 9.2: a response nobody asked for must not be taken
+                # for the answer to the next request.
                 self.keep_alive = False
                 raise RemoteProtocolError("bytes from the server outside an exchange")
             return PEER_CLOSED if self._eof else PAUSED

@@ -38,8 +38,8 @@ _METHODS: Final = {
     for name in "GET HEAD POST PUT DELETE OPTIONS PATCH TRACE CONNECT".split()
 }
 
-# RFC 9112 section 5: whitespace round a field value is not part of it. llhttp refuses it
-# behind this one.
+# RFC 9112 section 5: whitespace round a field value is not part of it. llhttp refuses
+# it behind this one.
 _SPACE_AFTER_CHUNKED: Final = re.compile(
     rb"(\r\ntransfer-encoding:[ \t]*chunked)[ \t]+(?=\r\n)", re.IGNORECASE
 )
@@ -55,7 +55,9 @@ class _Collector:
     Nothing may raise here: llhttp would lose the rest of the head.
     """
 
-    __slots__ = ("body", "complete", "fields", "keep_alive", "parser", "text")
+    parser: httptools.HttpRequestParser
+
+    __slots__ = ("complete", "fields", "keep_alive", "parser", "text")
 
     def __init__(self) -> None:
         self.fields: HeaderPairs = []
@@ -111,12 +113,14 @@ class RequestHeadParser:
             self._collector
         )
 
-    def parse(self, head: bytes) -> RequestHead:
+    def parse(self, head: bytes) -> RequestHead:  # noqa: C901, PLR0912, PLR0915  # see below
         """Return the head that is all of *head*, which ends with its blank line.
 
         :raises RemoteProtocolError: with the status to answer; 414 and 431 as
             HeadTooLarge.
         """
+        # The one long function of the codec: each call taken out of it costs every
+        # request 0.06 µs, of 1.4.
         if len(head) > self._limits.max_request_line:
             self._refuse_oversize(head)
         line_end = head.find(b"\r\n")
@@ -130,7 +134,8 @@ class RequestHeadParser:
             # RFC 9112 section 3 allows reading runs of whitespace as one; llhttp does.
             raise RemoteProtocolError("malformed request line")
         collector = self._collector
-        collector.fields = fields = []
+        fields: HeaderPairs = []
+        collector.fields = fields
         collector.complete = False
         upgrade = False
         try:
@@ -178,8 +183,8 @@ class RequestHeadParser:
         """Fill in what only a request with a body, or with an offer to switch, has."""
         fields = request.headers
         request.body_length = request_body_length(fields, is_http11=request.is_http11)
-        # RFC 9110 section 7.8: Upgrade in HTTP/1.0 must be ignored; CONNECT, which llhttp
-        # also reports so, is no offer.
+        # RFC 9110 section 7.8: Upgrade in HTTP/1.0 must be ignored; CONNECT, which
+        # llhttp also reports so, is no offer.
         request.upgrade = upgrade and request.is_http11 and request.method != "CONNECT"
         if request.body_length and request.is_http11:
             # RFC 9110 section 10.1.1: from HTTP/1.0, 100-continue must be ignored.
@@ -276,7 +281,7 @@ class ResponseHeadParser:
 
 
 def _wants_keep_alive(fields: HeaderPairs, *, is_http11: bool) -> bool:
-    """RFC 9112 section 9.3: its steps in order (the body's own end is added elsewhere)."""
+    """RFC 9112 section 9.3: its steps in order (the body's end is elsewhere)."""
     options = {
         member
         for name, value in fields

@@ -1,7 +1,7 @@
 """Driving a coroutine on the reactor thread, with cancellation.
 
-``Deferred.fromCoroutine`` does this too, for 3 µs more a coroutine: most handlers written
-``async def`` never wait, and those return from the first step here.
+``Deferred.fromCoroutine`` does this too, for 3 µs more a coroutine. Most handlers
+written ``async def`` never wait; here those are over with the first step.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def start(
     """Run *coroutine* until it waits; None: it is over, and its callback was called.
 
     Each coroutine has its own copy of the context variables, as a task of asyncio has.
-    *returned* or *failed* is called exactly once, here or later, unless it is cancelled.
+    *returned* or *failed* is called once, here or later, unless it is cancelled.
     """
     context = copy_context()
     try:

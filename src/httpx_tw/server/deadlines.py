@@ -28,7 +28,7 @@ _MIN_INTERVAL: Final = 0.02
 
 
 def interval_for(timeouts: Timeouts) -> float:
-    """Return a tick's length: at most a second, and a quarter of the shortest timeout."""
+    """Return a tick's length: a second, or a quarter of the shortest timeout."""
     durations = (
         timeouts.head,
         timeouts.body_idle,

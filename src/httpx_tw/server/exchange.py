@@ -146,11 +146,6 @@ class Exchange:
         self._answer = self._running = None
         self._connection.failed(self.request, failure)
 
-    @property
-    def is_pending(self) -> bool:
-        """Whether the handler's answer or the response's stream is still to come."""
-        return not (self._answer is self._running is self._stream is None)
-
     def abandon(self, error: Exception) -> None:
         """End whatever is going on; its outcome is of no interest any more."""
         if self._body is not None:

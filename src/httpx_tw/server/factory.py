@@ -1,4 +1,4 @@
-"""What the connections of one server share, and the protocol factory that makes them."""
+"""What the connections of a server share; the protocol factory that makes them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["HTTPFactory"]
 
 _SHED = 32
-"""Idle connections closed when the process runs out of descriptors: the longest idle."""
+"""Idle connections closed when descriptors run out: the longest idle."""
 
 
 @implementer(IProtocolFactory)
@@ -52,7 +52,7 @@ class HTTPFactory:
 
     noisy = False
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all but two are keywords with defaults
         self,
         app: App,
         reactor: Any,

@@ -51,7 +51,7 @@ class Server:
     later ``await server.stop()``. One object serves once at a time; after ``stop`` it
     can be started again.
 
-    :param app: None: a new App, which the server's own ``get``, ``post`` and so on fill.
+    :param app: None: a new App; the server's own ``get``, ``post`` and so on fill it.
     :param host: address to bind, for ``listen`` and ``start`` without endpoints.
     :param port: 0: any free port.
     :param access_log: None: no access log.
@@ -60,7 +60,7 @@ class Server:
     Use it on the reactor thread.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all but one are keywords with defaults
         self,
         app: App | None = None,
         *,

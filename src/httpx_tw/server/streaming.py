@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 from zope.interface import implementer
 
-from httpx_tw.errors import ConnectionLost
 from httpx_tw.server import coroutines
 
 if TYPE_CHECKING:
@@ -40,7 +38,6 @@ class BodyConsumer:
         self._waiting: coroutines.RunningCoroutine | None = None
         self._may_send = True
         self._body: IBodyProducer | None = None
-        self._done: Deferred[None] | None = None
 
     async def consume(self, body: IBodyProducer) -> None:
         """Run *body* to its end; when cancelled, stop it."""
@@ -56,7 +53,7 @@ class BodyConsumer:
 
     # IConsumer
 
-    def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: FBT001  # Twisted's signature
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
         """See IConsumer."""
         if self._producer is not None:
             raise RuntimeError("a producer is registered already")

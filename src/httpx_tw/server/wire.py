@@ -233,7 +233,7 @@ class Wire:
 
     @property
     def scheme(self) -> str:
-        """ "http" or "https"."""
+        """The URL scheme: "http" or "https"."""
         return "https" if self.is_secure else "http"
 
     @property

@@ -1,4 +1,4 @@
-"""How connections come in: in batches, up to a limit, and without spinning on EMFILE."""
+"""How connections come in: in batches, up to a limit, never spinning on EMFILE."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ TWISTED_BACKLOG: Final = 50
 # The process or the machine is out of something that closing connections gives back.
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
-# accept(2): errors of the connection that was to be accepted, already pending on it, and
-# of the firewall; the listening socket is well.
+# accept(2): errors of the connection that was to be accepted, already pending on it,
+# and of the firewall; the listening socket is well.
 _ITS_OWN_FAULT: Final = {
     getattr(errno, name)
     for name in (
@@ -45,9 +45,9 @@ _ITS_OWN_FAULT: Final = {
 class AcceptGate:
     """Decides whether listening ports may accept; one for all ports of a server.
 
-    It closes when there are *limit* connections (0: no limit), and when the process runs
-    out of descriptors; meanwhile the kernel's backlog holds who is waiting. It opens when
-    a connection ends, and :meth:`retry` tries again after running out.
+    It closes when there are *limit* connections (0: no limit), and when the process
+    runs out of descriptors; meanwhile the kernel's backlog holds who is waiting. It
+    opens when a connection ends, and :meth:`retry` tries again after running out.
 
     :param on_exhausted: called with no argument when descriptors run out, so that the
         owner can close connections it does not need.
@@ -98,13 +98,13 @@ class AcceptGate:
                 connections=self.connections,
             )
         self._close()
-        # The rest of the process can go on opening a file, a log or a resolver's socket,
-        # while nobody but us has been using descriptors up.
+        # The rest of the process can go on opening a log or a resolver's socket: it is
+        # us who have used the descriptors up.
         self._drop_reserve()
         self._on_exhausted()
 
     def retry(self) -> None:
-        """Open again if there is room. Called when a connection ends, and by the tick."""
+        """Open again if there is room: when a connection has ended, and each tick."""
         if self.is_open or (self._limit and self.connections >= self._limit):
             return
         if self._is_exhausted:
@@ -163,11 +163,11 @@ class StreamServer(tcp.Server):
         self.server = server
         self.client = client
         self.sessionno = sessionno
-        self.startReading()
+        self.startReading()  # type: ignore[no-untyped-call]  # Twisted's is untyped
         self.connected = 1
 
     @property
-    def hostname(self) -> str:
+    def hostname(self) -> str:  # type: ignore[override]  # the stock class sets it
         """The peer's host."""
         return str(self.client[0])
 
@@ -176,7 +176,7 @@ class StreamServer(tcp.Server):
         return f"{self._getLogPrefix(self.protocol)},{self.sessionno},{self.hostname}"
 
     @property
-    def repstr(self) -> str:
+    def repstr(self) -> str:  # type: ignore[override]  # the stock class sets it
         """What stock servers keep ready for ``repr``."""
         return (
             f"<{type(self.protocol).__name__} #{self.sessionno} from {self.hostname}>"
@@ -225,7 +225,8 @@ class StreamPort(tcp.Port):
             # IPv6 with a scope: its name is part of the address, as in stock Twisted.
             numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
             peer = (socket.getnameinfo(peer, numeric)[0], *peer[1:])
-        protocol = self.factory.buildProtocol(self._buildAddr(peer))
+        assert self.factory is not None
+        protocol = self.factory.buildProtocol(self._buildAddr(peer))  # type: ignore[no-untyped-call]  # Twisted's
         if protocol is None:
             connected.close()
             return
@@ -277,7 +278,7 @@ class ListeningReactor:
             adopted: IListeningPort = self._reactor.adoptStreamPort(fd, family, factory)
             return adopted
         return self._start(
-            StreamPort._fromListeningDescriptor(self._reactor, fd, family, factory)  # noqa: SLF001  # what the reactor's own method calls
+            StreamPort._fromListeningDescriptor(self._reactor, fd, family, factory)  # type: ignore[no-untyped-call]  # noqa: SLF001  # what the reactor's own method calls
         )
 
     def _start(self, port: StreamPort) -> IListeningPort:

@@ -47,7 +47,7 @@ def can_write_through(transport: ITransport) -> bool:
 
 
 def writer_for(transport: ITransport) -> Callable[[Any, bytes], None]:
-    """Return the function that writes bytes to *transport*: ``write(transport, data)``."""
+    """Return the function that writes to *transport*: ``write(transport, data)``."""
     return write_through if can_write_through(transport) else _write
 
 
