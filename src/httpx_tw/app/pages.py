@@ -92,7 +92,7 @@ class ErrorPages:
             return self._give_up(request)
 
     def _give_up(self, request: Request | None) -> Response:
-        self._report(request, _current_failure())
+        self._report(request, Failure())
         return _plain(HTTPError(500))
 
     def _classified(self, request: Request | None, failure: Failure) -> HTTPError:
@@ -120,14 +120,10 @@ class ErrorPages:
                 if is_awaitable(result):
                     Deferred.fromCoroutine(_finished(result)).addErrback(self._log_hook)
             except Exception:  # noqa: BLE001  a hook is the application's: anything
-                self._log_hook(_current_failure())
+                self._log_hook(Failure())
 
     def _log_hook(self, failure: Failure) -> None:
         self._log.failure("an error hook failed", failure=failure)
-
-
-def _current_failure() -> Failure:
-    return Failure()  # type: ignore[no-untyped-call]  # Twisted has no types for it
 
 
 def _named(request: Request) -> tuple[str, str]:

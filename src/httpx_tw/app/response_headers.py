@@ -43,7 +43,11 @@ class ResponseHeaders(Headers):
         self.closes = False
         """Close the connection after this response."""
         if fields is not None:
-            for name, value in _items(fields):
+            # Not copied as Headers does it: here other names are refused.
+            if isinstance(fields, Headers):
+                fields = fields.raw
+            items = fields.items() if isinstance(fields, Mapping) else fields
+            for name, value in items:
                 self.add(name, value)
 
     def add(self, name: str | bytes, value: str | bytes) -> None:
@@ -81,14 +85,6 @@ class ResponseHeaders(Headers):
             raise LocalProtocolError(f"Connection can only be close, not {value!r}")
         self.closes = True
         return True
-
-
-def _items(fields: HeadersInput) -> list[tuple[str | bytes, str | bytes]]:
-    if fields is None:
-        return []
-    if isinstance(fields, Headers):
-        return list(fields.raw)
-    return list(fields.items() if isinstance(fields, Mapping) else fields)
 
 
 def _lowered(text: str | bytes) -> bytes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
+from httpx_tw.app.response import Response
 from httpx_tw.headers import checked_name
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from httpx_tw.app.middleware.onion import Middleware
     from httpx_tw.app.request import Request
-    from httpx_tw.app.response import Response
 
 __all__ = ["request_id"]
 
@@ -41,13 +41,14 @@ def request_id(header: str = "X-Request-Id", *, accept: bool = True) -> Middlewa
         chosen = sent if _ACCEPTABLE.fullmatch(sent) else secrets.token_hex(16)
         request.state["request_id"] = chosen
 
-        def mark(response: Response) -> Response:
-            response.headers.set(name, chosen)
-            return response
+        def mark(answer: Any) -> Any:
+            if isinstance(answer, Response):  # a SwitchProtocols has no place for it
+                answer.headers.set(name, chosen)
+            return answer
 
-        result: Response | Deferred[Response] = call_next(request)
+        answer = call_next(request)
         return (
-            result.addCallback(mark) if isinstance(result, Deferred) else mark(result)
+            answer.addCallback(mark) if isinstance(answer, Deferred) else mark(answer)
         )
 
     return name_request
