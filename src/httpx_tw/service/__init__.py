@@ -1,0 +1,1 @@
+"""The command line: options, the twistd plugin's service, the console script."""
