@@ -8,11 +8,13 @@ from httpx_tw.app.response import Response
 from httpx_tw.app.upgrade import SwitchProtocols
 from httpx_tw.errors import HTTPError, HTTPXError
 from httpx_tw.limits import Limits, Timeouts
+from httpx_tw.server.event_server import EventServer
 from httpx_tw.server.factory import HTTPFactory
 from httpx_tw.server.server import Server
 
 __all__ = [
     "App",
+    "EventServer",
     "HTTPError",
     "HTTPFactory",
     "HTTPXError",

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from httpx_tw.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -34,8 +36,8 @@ def start(
     except StopIteration as stop:
         returned(stop.value)
         return None
-    except Exception:  # noqa: BLE001  # it is handed on, whatever it is
-        failed(Failure())
+    except Exception as error:  # noqa: BLE001  # it is handed on, whatever it is
+        failed(_explained(error))
         return None
     running = RunningCoroutine(coroutine, context, returned, failed)
     running.wait_for(waiting)
@@ -114,10 +116,22 @@ class RunningCoroutine:
         except StopIteration as stop:
             self.is_over = True
             self._returned(stop.value)
-        except Exception:  # noqa: BLE001  # it is handed on, whatever it is
+        except Exception as error:  # noqa: BLE001  # it is handed on, whatever it is
             self.is_over = True
-            self._failed(Failure())
+            self._failed(_explained(error))
         return None
+
+
+def _explained(error: Exception) -> Failure:
+    """Return *error* as a Failure, and say what to do where asyncio does not."""
+    if isinstance(error, RuntimeError) and str(error) == "no running event loop":
+        advice = ConfigurationError(
+            "this handler uses asyncio, which needs Twisted's asyncio reactor: "
+            "twistd --reactor=asyncio …, or asyncioreactor.install() in a program"
+        )
+        advice.__cause__ = error
+        return Failure(advice, tb=error.__traceback__)
+    return Failure()
 
 
 def _ignored(result: object) -> None:

@@ -56,6 +56,8 @@ class Server:
     :param port: 0: any free port.
     :param access_log: None: no access log.
     :param server_name: value of the Server field; "" for none.
+    :param tcp_keepalive: have the kernel probe connections that are silent for hours
+        (SO_KEEPALIVE), for TCP endpoints given as strings.
 
     Use it on the reactor thread.
     """
@@ -70,6 +72,7 @@ class Server:
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         access_log: AccessLog | None = None,
         server_name: str = "httpx-tw",
+        tcp_keepalive: bool = False,
     ) -> None:
         self.app = app = App() if app is None else app
         self.host = host
@@ -78,6 +81,7 @@ class Server:
         self.timeouts = timeouts
         self._access_log = access_log
         self._server_name = server_name
+        self._tcp_keepalive = tcp_keepalive
         self._factory: HTTPFactory | None = None
         self._ports: list[IListeningPort] = []
         self._reactor: Any = None
@@ -140,7 +144,12 @@ class Server:
             access_log=self._access_log,
             server_name=self._server_name,
         )
-        listening = ListeningReactor(reactor, factory.gate, self.limits.backlog)
+        listening = ListeningReactor(
+            reactor,
+            factory.gate,
+            self.limits.backlog,
+            keep_alive=self._tcp_keepalive,
+        )
         ready = [
             _endpoint(listening, endpoint)
             for endpoint in endpoints or (tcp_endpoint(self.host, self.port),)

@@ -191,11 +191,15 @@ class StreamPort(tcp.Port):
 
     transport = StreamServer
     gate: AcceptGate
+    keep_alive = False
+    """Have the kernel probe silent connections (SO_KEEPALIVE)."""
 
     def startListening(self) -> None:
-        """Bind and listen. TCP_NODELAY set here is inherited by what is accepted."""
+        """Bind and listen. The options set here are inherited by what is accepted."""
         tcp.Port.startListening(self)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.keep_alive:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def doRead(self) -> None:
         """Accept up to a batch of connections."""
@@ -245,10 +249,13 @@ class ListeningReactor:
     ``adoptStreamPort``; everything else is the reactor's own.
     """
 
-    def __init__(self, reactor: Any, gate: AcceptGate, backlog: int) -> None:
+    def __init__(
+        self, reactor: Any, gate: AcceptGate, backlog: int, *, keep_alive: bool = False
+    ) -> None:
         self._reactor = reactor
         self._gate = gate
         self._backlog = backlog
+        self._keep_alive = keep_alive
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
@@ -283,5 +290,6 @@ class ListeningReactor:
 
     def _start(self, port: StreamPort) -> IListeningPort:
         port.gate = self._gate
+        port.keep_alive = self._keep_alive
         port.startListening()
         return port

@@ -1,0 +1,1 @@
+"""Event loops: pollers over the kernel, and Twisted reactors over the pollers."""

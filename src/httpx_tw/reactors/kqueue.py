@@ -1,0 +1,35 @@
+"""The lean reactor over kqueue(2), the BSDs and macOS: ``--reactor=httpx-kqueue``."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorDaemonize
+from twisted.internet.main import installReactor
+from zope.interface import implementer
+
+from httpx_tw.reactors.lean import LeanReactor
+from httpx_tw.reactors.poller import KqueuePoller
+
+__all__ = ["KqueueReactor", "install"]
+
+
+@implementer(IReactorDaemonize)
+class KqueueReactor(LeanReactor):
+    """See LeanReactor."""
+
+    make_poller = KqueuePoller
+
+    def beforeDaemonize(self) -> None:
+        """See IReactorDaemonize: a kqueue is not inherited by a child process."""
+        self._poller.close()
+
+    def afterDaemonize(self) -> None:
+        """See IReactorDaemonize: watch all that was watched before."""
+        self.renew_poller()
+
+
+def install() -> None:
+    """Make it this process's reactor.
+
+    :raises ReactorAlreadyInstalledError: when there is one.
+    """
+    installReactor(KqueueReactor())

@@ -1,0 +1,24 @@
+"""The lean reactor over poll(2): ``--reactor=httpx-poll``."""
+
+from __future__ import annotations
+
+from twisted.internet.main import installReactor
+
+from httpx_tw.reactors.lean import LeanReactor
+from httpx_tw.reactors.poller import PollPoller
+
+__all__ = ["PollReactor", "install"]
+
+
+class PollReactor(LeanReactor):
+    """See LeanReactor."""
+
+    make_poller = PollPoller
+
+
+def install() -> None:
+    """Make it this process's reactor.
+
+    :raises ReactorAlreadyInstalledError: when there is one.
+    """
+    installReactor(PollReactor())
