@@ -130,7 +130,7 @@ def _explained(error: Exception) -> Failure:
             "twistd --reactor=asyncio …, or asyncioreactor.install() in a program"
         )
         advice.__cause__ = error
-        return Failure(advice, tb=error.__traceback__)
+        return Failure(advice, ConfigurationError, error.__traceback__)
     return Failure()
 
 
