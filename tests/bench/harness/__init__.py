@@ -1,0 +1,1 @@
+"""What the benchmark scripts have in common. Each module knows one thing."""

@@ -1,0 +1,56 @@
+"""The virtual environment the peers live in: made once, kept in a cache directory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+__all__ = ["PEER_PACKAGES", "default_cache", "ensure_peers"]
+
+PEER_PACKAGES = (
+    "aiohttp",
+    "granian",
+    "gunicorn",
+    "httptools",
+    "klein",
+    "twisted",
+    "uvicorn",
+    "uvloop",
+)
+INSTALL_SECONDS = 600
+
+
+def default_cache() -> Path:
+    """Return the directory for what is expensive to make again."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "httpx-tw-bench"
+
+
+def ensure_peers(cache: Path) -> Path:
+    """Return the Python of the peers' environment, installing it when it is not there.
+
+    Newest releases are taken at that time and stay; remove the directory to renew them.
+    """
+    home = cache / f"peers-{sys.version_info.major}.{sys.version_info.minor}"
+    python = home / "bin" / "python"
+    done = home / "installed.txt"
+    wanted = "\n".join(PEER_PACKAGES)
+    if done.is_file() and done.read_text() == wanted:
+        return python
+    print(f"installing {', '.join(PEER_PACKAGES)} into {home}", file=sys.stderr)
+    venv.create(home, clear=True, with_pip=True)
+    try:
+        subprocess.run(
+            [str(python), "-m", "pip", "install", "-qq", *PEER_PACKAGES],
+            check=True,
+            stdout=sys.stderr,
+            timeout=INSTALL_SECONDS,
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        print(f"the peers could not be installed: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    done.write_text(wanted)
+    return python
