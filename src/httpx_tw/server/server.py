@@ -167,7 +167,9 @@ class Server:
                 self._ports.append(port)
                 factory.gate.add_port(port)
         except BaseException:
-            await self.stop()
+            # Not awaited: it ends in the reactor's next turn, and who starts before
+            # the reactor runs wants to hear of the failure now.
+            self.stop()
             raise
         return int(getattr(self._ports[0].getHost(), "port", 0))
 

@@ -113,7 +113,7 @@ class HTTPService(Service):
         if problems:
             self.on_failure(self._in_words(problems[0]))
         # Twisted's own endpoints have listened by now, those of plugins may not.
-        starting.addErrback(self._failed_late)
+        starting.addCallback(lambda _: self._failed_late(problems))
 
     def _start(self) -> Deferred[int]:
         endpoints = [
@@ -129,10 +129,11 @@ class HTTPService(Service):
         if self.running:
             self._announce()
 
-    def _failed_late(self, failure: Failure) -> None:
-        self.has_failed = True
-        _log.error("cannot start: {reason}", reason=self._in_words(failure))
-        self._reactor.stop()
+    def _failed_late(self, problems: list[Failure]) -> None:
+        for failure in problems:
+            self.has_failed = True
+            _log.error("cannot start: {reason}", reason=self._in_words(failure))
+            self._reactor.stop()
 
     def _in_words(self, failure: Failure) -> ConfigurationError:
         error: Any = failure.value
