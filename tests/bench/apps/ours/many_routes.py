@@ -1,4 +1,4 @@
-"""One of the benchmark's routes, alone or among BENCH_ROUTES such as applications have."""
+"""One of the routes of ``hello``, alone or among BENCH_ROUTES others."""
 
 import os
 
