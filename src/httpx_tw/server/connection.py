@@ -22,9 +22,11 @@ from httpx_tw.app.request import Request
 from httpx_tw.app.response import Response, to_response
 from httpx_tw.app.upgrade import SwitchProtocols
 from httpx_tw.errors import (
+    BodyConsumed,
     BodyTooLarge,
     ConnectionLost,
     DeadlinePassed,
+    HTTPError,
     LocalProtocolError,
     RemoteProtocolError,
 )
@@ -55,6 +57,12 @@ _TEXT: Final = [(b"content-type", b"text/plain; charset=utf-8")]
 
 _DISCARD_LIMIT: Final = 64 * 1024
 """A body nobody read is read to its end, to keep the connection, up to this size."""
+
+
+def _drop(result: Any) -> None:
+    """Let go of what a handler returned: a coroutine warns if it never runs."""
+    if isinstance(result, CoroutineType):
+        result.close()
 
 
 _IDLE: Final = Phase.IDLE
@@ -137,13 +145,13 @@ class HTTP1Connection(Wire):
 
     def connectionLost(self, reason: Failure) -> None:
         """See IProtocol."""
-        phase, self.phase = self.phase, Phase.CLOSED
+        self.phase = Phase.CLOSED
         self.deadline = NEVER
         self._outgoing = None
         self.factory.connection_closed(self)
-        if phase is Phase.SWITCHED:
-            self.switched_to.connectionLost(reason)
-            self.switched_to = None
+        switched_to, self.switched_to = self.switched_to, None
+        if switched_to is not None:
+            switched_to.connectionLost(reason)
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             self.factory.disconnects += 1
@@ -156,7 +164,8 @@ class HTTP1Connection(Wire):
         if self.exchange is not None:
             self.exchange.drained()
         elif self.phase < _LINGERING and not self._advancing:
-            self.phase = _IDLE
+            if self.phase is _WRITING:
+                self.phase = _IDLE
             self.resume_reading()
             self._next()
 
@@ -173,7 +182,7 @@ class HTTP1Connection(Wire):
 
     # The exchange of messages
 
-    def _advance(self, event: Event) -> None:  # noqa: C901, PLR0912  # one branch an event
+    def _advance(self, event: Event) -> None:  # noqa: C901, PLR0912, PLR0915  # a branch an event
         """Deal with *event* and all that can be dealt with after it."""
         self._advancing = True
         http = self.http
@@ -182,7 +191,8 @@ class HTTP1Connection(Wire):
                 if type(event) is RequestHead:
                     self._request_received(event)
                 elif event is NEED_DATA:
-                    self._wait_for_more()
+                    if self.exchange is None:
+                        self._wait_for_more()
                     return
                 elif event is PAUSED:
                     if http.is_full:
@@ -199,8 +209,9 @@ class HTTP1Connection(Wire):
                     return
                 if self._write_paused and self.exchange is None:
                     # A client that does not read gets no further answers meanwhile.
-                    self.phase = _WRITING
-                    self.deadline = NEVER
+                    if self.phase is _IDLE:
+                        self.phase = _WRITING
+                        self.deadline = NEVER
                     self.pause_reading()
                     return
                 event = http.next_event()
@@ -219,16 +230,13 @@ class HTTP1Connection(Wire):
         self._advance(event)
 
     def _wait_for_more(self) -> None:
-        if self.exchange is not None or self.phase is Phase.DISCARDING:
-            return
         if self.http.is_idle:
             if self.requests:
-                if self.factory.is_draining:
-                    self.close()
-                    return
                 self.phase = _IDLE
-                timeout = self.factory.timeouts.keep_alive
-                self.deadline = self.factory.tick.latest + timeout if timeout else NEVER
+                factory = self.factory
+                self.deadline = factory.tick.latest + factory.keep_alive
+        elif self.phase is Phase.DISCARDING:
+            return
         elif self.phase is not Phase.HEAD:
             self.phase = Phase.HEAD
             self.set_deadline(self.factory.timeouts.head)
@@ -262,15 +270,19 @@ class HTTP1Connection(Wire):
     ) -> None:
         factory = self.factory
         limit = factory.limits.max_body if route.max_body is None else route.max_body
-        if limit and head.body_length > limit:
+        # A 404, a 405 or a redirect is known before the body is here, however large:
+        # nobody is asked to send it, and nobody waits for it.
+        is_refusal = route.template is None
+        if limit and head.body_length > limit and not is_refusal:
             raise BodyTooLarge(f"a body of {head.body_length} bytes, limit {limit}")
         request = Request(head, path, query, route, params, self, b"")
         self.exchange = exchange = Exchange(self, request, limit)
         exchange.continue_owed = head.expects_continue
-        request.give_body(
-            exchange.expect_body(factory.seconds(), streams=route.streams)
-        )
-        if route.streams:
+        streams = route.streams or is_refusal
+        body = exchange.expect_body(factory.seconds(), streams=streams)
+        if route.is_async or not is_refusal:
+            request.give_body(body)
+        if streams:
             self._processing(route)
             self._answer(request)
         else:
@@ -330,17 +342,25 @@ class HTTP1Connection(Wire):
         ):
             # What most handlers return, by the shortest way: settle() would send the
             # same bytes, 1.5 µs later.
-            body = result.encode()
+            try:
+                body = result.encode()
+            except UnicodeEncodeError:
+                self.failed(request, Failure())
+                return
             length = len(body)
             self.send(b"%b%d\r\n\r\n%b" % (self.factory.fixed.text_head, length, body))
             self._count(request, 200, length)
             http.start_next_cycle()
+            self.phase = _IDLE
             return
         self.settle(request, result)
 
     def settle(self, request: Request, result: Any) -> None:
         """Send *result*, what a handler or an error page gave, or wait for it."""
-        if isinstance(result, CoroutineType):
+        if self.phase >= _LINGERING:
+            # Whoever made it had the connection closed meanwhile.
+            _drop(result)
+        elif isinstance(result, CoroutineType):
             self._exchange_for(request).run(result)
         elif isinstance(result, Deferred):
             self._exchange_for(request).wait_for(result)
@@ -361,15 +381,15 @@ class HTTP1Connection(Wire):
 
     def failed(self, request: Request, failure: Failure) -> None:
         """Answer for a handler that raised."""
+        response = self.factory.app.error_response(request, failure)
+        if not failure.check(HTTPError, RemoteProtocolError):
+            self.factory.handler_errors += 1
         if self.phase >= _WRITING:
             # The connection was refused or lost meanwhile, or its response had begun.
-            self.factory.app.error_response(request, failure)
+            _drop(response)
             if self.phase is _WRITING:
                 self.abort()
             return
-        response = self.factory.app.error_response(request, failure)
-        if isinstance(response, Response) and response.status >= 500:
-            self.factory.handler_errors += 1
         self.settle(request, response)
 
     def _respond(self, request: Request, response: Response) -> None:
@@ -401,7 +421,7 @@ class HTTP1Connection(Wire):
         if exchange is not None and exchange.continue_owed:
             # RFC 9110 section 10.1.1: the client may or may not send the body now.
             self.http.keep_alive = False
-        elif self.http.body_left > _DISCARD_LIMIT:
+        elif self.http.body_left > _DISCARD_LIMIT or not self.factory.timeouts.linger:
             self.http.keep_alive = False
 
     def send_body(self, data: bytes) -> None:
@@ -454,8 +474,10 @@ class HTTP1Connection(Wire):
     def _exchange_over(self) -> None:
         """The response is written: on to the next request, or to the end."""
         http = self.http
-        self.exchange = None
+        exchange, self.exchange = self.exchange, None
         if not http.body_is_read:
+            if exchange is not None:
+                exchange.abandon(BodyConsumed("the request has been answered already"))
             if not http.keep_alive:
                 self.linger()
                 return
@@ -480,6 +502,11 @@ class HTTP1Connection(Wire):
             error = LocalProtocolError(f"the client did not offer {switch.name!r}")
             self.failed(request, Failure(error))
             return
+        if not self.http.body_is_read:
+            # RFC 9110 section 7.8: the request comes first, all of it.
+            error = LocalProtocolError("the request has a body that was not read")
+            self.failed(request, Failure(error))
+            return
         fields = [
             (b"upgrade", checked_value(switch.name)),
             (b"connection", b"upgrade"),
@@ -495,9 +522,13 @@ class HTTP1Connection(Wire):
         self.switched_to = switch.protocol
         self.resume_reading()
         rest = self.http.switch_protocols()
-        switch.protocol.makeConnection(self.transport)
-        if rest:
-            switch.protocol.dataReceived(rest)
+        try:
+            switch.protocol.makeConnection(self.transport)
+            if rest:
+                switch.protocol.dataReceived(rest)
+        except Exception:  # noqa: BLE001  # it is somebody else's protocol
+            _log.failure("the {name} protocol failed", name=switch.name)
+            self.transport.abortConnection()
 
     # Refusing and ending
 
@@ -518,6 +549,10 @@ class HTTP1Connection(Wire):
             return
         http = self.http
         http.keep_alive = False
+        if self.phase is Phase.DISCARDING:
+            # Answered already; what is wrong now is in a body nobody wants.
+            self.linger()
+            return
         body = f"{status} {reason_phrase(status)}: {message}\n".encode()
         self.send(http.response(status, self.factory.fixed.lines, _TEXT, body))
         if exchange is not None:
@@ -528,7 +563,7 @@ class HTTP1Connection(Wire):
 
     def drain(self) -> None:
         """The server is stopping: end now if idle, else with the exchange going on."""
-        if self.phase in {Phase.IDLE, Phase.HEAD} and self.http.is_idle:
+        if self.phase < _LINGERING and self.http.is_idle:
             self.close()
         elif self.phase < _LINGERING and self.http.request is not None:
             self.http.keep_alive = False

@@ -36,7 +36,7 @@ def start(
     except StopIteration as stop:
         returned(stop.value)
         return None
-    except Exception as error:  # noqa: BLE001  # it is handed on, whatever it is
+    except BaseException as error:  # noqa: BLE001  # as in _step
         failed(_explained(error))
         return None
     running = RunningCoroutine(coroutine, context, returned, failed)
@@ -70,13 +70,17 @@ class RunningCoroutine:
         self._waiting: Deferred[Any] | None = None
         self.is_over = False
 
+    def disown(self) -> None:
+        """Let it go on; nobody is told of the outcome any more."""
+        self._returned = self._failed = _ignored
+
     def cancel(self) -> None:
         """Cancel what is waited for; nobody is told of the outcome any more.
 
         The coroutine sees CancelledError where it waits, so its ``finally`` runs. If it
         goes on waiting all the same, it is driven to its end and its result dropped.
         """
-        self._returned = self._failed = _ignored
+        self.disown()
         if self._waiting is not None:
             self._waiting.cancel()
 
@@ -116,13 +120,15 @@ class RunningCoroutine:
         except StopIteration as stop:
             self.is_over = True
             self._returned(stop.value)
-        except Exception as error:  # noqa: BLE001  # it is handed on, whatever it is
+        except BaseException as error:  # noqa: BLE001
+            # Handed on, whatever it is: the Deferred that called us would keep it to
+            # itself. asyncio's CancelledError, for one, is no Exception.
             self.is_over = True
             self._failed(_explained(error))
         return None
 
 
-def _explained(error: Exception) -> Failure:
+def _explained(error: BaseException) -> Failure:
     """Return *error* as a Failure, and say what to do where asyncio does not."""
     if isinstance(error, RuntimeError) and str(error) == "no running event loop":
         advice = ConfigurationError(

@@ -7,6 +7,8 @@ request without a body whose handler returns at once never needs one.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable
+from contextlib import suppress
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -35,6 +37,10 @@ _log = Logger()
 
 _TURN = 256 * 1024
 """Bytes a stream may send before the reactor gets a turn: about 0.1 ms on loopback."""
+
+_PIECE = 4 * 1024
+"""Bytes a piece counts for at least: the system call for a small one takes as long. A
+stream of single bytes would keep the reactor for a second, one of none for ever."""
 
 
 class Exchange:
@@ -85,6 +91,9 @@ class Exchange:
     def expect_body(self, now: float, *, streams: bool) -> bytes | RequestBody:
         """Make ready for a body; return what the Request is to have of it at first."""
         self.pace = Pace(now)
+        if self.continue_owed:
+            # The client waits for us, not we for it: see body_wanted.
+            self.pace.hold(now)
         if not streams:
             return b""
         self._body = RequestBody(self._connection, self._max_body)
@@ -132,11 +141,23 @@ class Exchange:
     def wait_for(self, answer: Deferred[Any]) -> None:
         """Settle with the connection when *answer*, a Deferred, has fired."""
         self._answer = answer
-        answer.addCallbacks(self._answered, self._failed)
+        answer.addCallbacks(self._fired, self._errored)
 
     def run(self, coroutine: Any) -> None:
         """Run *coroutine*, and settle with the connection when it is over."""
-        self._running = coroutines.start(coroutine, self._answered, self._failed)
+        running = coroutines.start(coroutine, self._answered, self._failed)
+        if running is not None:
+            # Otherwise it is over, and what it answered with may be waited for already.
+            self._running = running
+
+    def _fired(self, result: Any) -> None:
+        if self._answer is not None:
+            self._answered(result)
+
+    def _errored(self, failure: Failure) -> None:
+        # Nobody wants the outcome of one that was abandoned; it is no error either.
+        if self._answer is not None:
+            self._failed(failure)
 
     def _answered(self, result: Any) -> None:
         self._answer = self._running = None
@@ -148,18 +169,19 @@ class Exchange:
 
     def abandon(self, error: Exception) -> None:
         """End whatever is going on; its outcome is of no interest any more."""
+        answer, self._answer = self._answer, None
+        running = [each for each in (self._running, self._stream) if each is not None]
+        self._running = self._stream = None
+        # First nobody listens any more: one who waits for the body is woken by its end,
+        # and fails at once.
+        for each in running:
+            each.disown()
         if self._body is not None:
             self._body.fail(error)
-        answer, self._answer = self._answer, None
         if answer is not None:
-            # Whoever fires it later speaks to nobody; an error would be logged as
-            # unhandled at garbage collection.
-            answer.addErrback(lambda _: None)
             answer.cancel()
-        for running in (self._running, self._stream):
-            if running is not None:
-                running.cancel()
-        self._running = self._stream = None
+        for each in running:
+            each.cancel()
 
     # The response, when it streams
 
@@ -167,12 +189,17 @@ class Exchange:
         """Send *response*, whose head is on its way, piece by piece."""
         self.response_started = True
         self.status = response.status
-        self._stream = coroutines.start(
+        stream = coroutines.start(
             self._send(response.body), self._stream_ended, self._stream_failed
         )
+        if stream is not None:
+            self._stream = stream
 
     async def _send(self, body: Any) -> None:
-        if IBodyProducer.providedBy(body):
+        if self.request.method == "HEAD":
+            # Nobody would see it, and it may have no end.
+            await _close_unread(body)
+        elif IBodyProducer.providedBy(body):
             await BodyConsumer(self._send_piece, self._until_drained).consume(body)
         elif isinstance(body, AsyncIterable):
             await self._send_async(body)
@@ -206,7 +233,7 @@ class Exchange:
         data = piece.encode() if isinstance(piece, str) else bytes(piece)
         connection = self._connection
         connection.send_body(data)
-        self._turn += len(data)
+        self._turn += max(len(data), _PIECE)
         return not (connection.is_write_paused or self._turn >= _TURN)
 
     async def _until_drained(self) -> None:
@@ -252,3 +279,17 @@ class Exchange:
             rate=timeouts.body_min_rate,
             grace=timeouts.rate_grace,
         )
+
+
+async def _close_unread(body: Any) -> None:
+    """Let go of a stream nobody will read, and of the file behind it."""
+    if IBodyProducer.providedBy(body):
+        # FileBodyProducer, for one, closes its file and then fails: it has not begun.
+        with suppress(Exception):
+            body.stopProducing()
+        return
+    close = getattr(body, "aclose", None) or getattr(body, "close", None)
+    if close is not None:
+        closing = close()
+        if isawaitable(closing):
+            await closing

@@ -16,7 +16,7 @@ from httpx_tw.observe.stats import ServerStats
 from httpx_tw.protocol.http1_reader import RequestHeadParser
 from httpx_tw.server.connection import HTTP1Connection
 from httpx_tw.server.dates import FixedFields
-from httpx_tw.server.deadlines import Tick, interval_for
+from httpx_tw.server.deadlines import NEVER, Tick, interval_for
 from httpx_tw.server.wire import Phase
 from httpx_tw.transport.listener import AcceptGate
 
@@ -67,6 +67,7 @@ class HTTPFactory:
         self.find = app.find
         self.limits = limits
         self.timeouts = timeouts
+        self.keep_alive = timeouts.keep_alive or NEVER
         self.access_log = access_log
         self.parser = RequestHeadParser(limits)
         self.seconds: Callable[[], float] = reactor.seconds

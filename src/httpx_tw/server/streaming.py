@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IConsumer
 from zope.interface import implementer
 
+from httpx_tw.errors import ConnectionLost, LocalProtocolError
 from httpx_tw.server import coroutines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from twisted.internet.defer import Deferred
     from twisted.python.failure import Failure
     from twisted.web.iweb import IBodyProducer
 
@@ -35,19 +37,26 @@ class BodyConsumer:
         self._until_drained = until_drained
         self._producer: Any = None
         self._is_push = True
+        self._paused: Any = None
         self._waiting: coroutines.RunningCoroutine | None = None
-        self._may_send = True
         self._body: IBodyProducer | None = None
+        self._done: Deferred[None] | None = None
+        self._error: Exception | None = None
 
     async def consume(self, body: IBodyProducer) -> None:
         """Run *body* to its end; when cancelled, stop it."""
         self._body = body
         try:
-            await body.startProducing(self)
-        except BaseException:
+            self._done = body.startProducing(self)
+            if self._error is not None:
+                self._done.cancel()
+            await self._done
+        except BaseException as error:  # noqa: BLE001  # it is raised again
             body.stopProducing()
-            raise
+            raise (self._error or error) from None
         finally:
+            # Whoever writes later would write into the next response.
+            self._body = None
             if self._waiting is not None:
                 self._waiting.cancel()
 
@@ -65,37 +74,41 @@ class BodyConsumer:
     def unregisterProducer(self) -> None:
         """See IConsumer."""
         self._producer = None
+        self._is_push = True
 
     def write(self, data: bytes) -> None:
         """See IConsumer. What is written against our wish is still sent, in order."""
-        if not data:
+        if not data or self._body is None or self._error is not None:
             return
-        self._may_send = self._send(data)
+        try:
+            may_send = self._send(data)
+        except LocalProtocolError as error:
+            # More than was declared. The producer need not understand it; consume does.
+            self._error = error
+            if self._done is not None:
+                self._done.cancel()
+            return
         if self._waiting is not None:
             return
-        if not self._may_send:
-            self._pause()
-        elif self._producer is not None and not self._is_push:
-            self._wait()
-
-    def _pause(self) -> None:
-        producer = self._producer or self._body
-        if self._is_push and producer is not None:
-            producer.pauseProducing()
-        self._wait()
-
-    def _wait(self) -> None:
-        self._waiting = coroutines.start(
-            self._until_drained(), self._resume, self._lost
-        )
+        if not may_send and self._is_push:
+            self._paused = self._producer or self._body
+            self._paused.pauseProducing()
+        if not (may_send and self._is_push):
+            self._waiting = coroutines.start(
+                self._until_drained(), self._resume, self._lost
+            )
 
     def _resume(self, _: object) -> None:
         self._waiting = None
-        producer = self._producer or self._body
-        if producer is not None:
-            producer.resumeProducing()
+        paused, self._paused = self._paused, None
+        if paused is not None:
+            paused.resumeProducing()
+        elif self._producer is not None and not self._is_push:
+            self._producer.resumeProducing()
 
     def _lost(self, failure: Failure) -> None:
-        # The exchange is being cancelled; consume() stops the producer.
+        # Whatever keeps us from waiting, the response cannot go on.
         self._waiting = None
-        failure.trap(Exception)
+        self._error = ConnectionLost(f"the response cannot go on: {failure.value}")
+        if self._done is not None:
+            self._done.cancel()

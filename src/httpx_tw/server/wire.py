@@ -8,11 +8,15 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IPushProducer, ISSLTransport
+from twisted.internet.interfaces import (
+    IHalfCloseableDescriptor,
+    IPushProducer,
+    ISSLTransport,
+)
 from zope.interface import implementer
 
 from httpx_tw.server.deadlines import NEVER, Pace
-from httpx_tw.transport.stream import can_write_through, unsent_bytes, writer_for
+from httpx_tw.transport.stream import unsent_bytes, writer_for
 
 if TYPE_CHECKING:
     from httpx_tw.server.factory import HTTPFactory
@@ -181,7 +185,12 @@ class Wire:
         self.resume_reading()
 
     def _can_half_close(self) -> bool:
-        return not self.peer_has_closed and can_write_through(self.transport)
+        # TLS has no way to end one side alone: what is below it must not either.
+        return (
+            not self.peer_has_closed
+            and IHalfCloseableDescriptor.providedBy(self.transport)
+            and not self.is_secure
+        )
 
     def _let_go(self, phase: Phase) -> None:
         self.phase = phase
