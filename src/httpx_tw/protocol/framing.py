@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from httpx_tw.errors import BodyTooLarge, HeadTooLarge, RemoteProtocolError
+from httpx_tw.errors import HeadTooLarge, RemoteProtocolError
 from httpx_tw.protocol.events import (
     CHUNKED,
     END_OF_MESSAGE,
@@ -16,6 +16,8 @@ from httpx_tw.protocol.grammar import (
     CHUNK_LINE,
     DIGITS,
     FIELD_LINE,
+    UNPARSEABLE,
+    is_token,
     list_members,
 )
 
@@ -29,6 +31,7 @@ __all__ = [
     "LengthReader",
     "UntilCloseReader",
     "body_reader",
+    "refused_codings",
     "request_body_length",
     "response_body_length",
 ]
@@ -59,10 +62,11 @@ def _content_length(lengths: list[bytes]) -> int:
     """Steps 5 and 6 of section 6.3, without the leniency for equal repetitions."""
     if len(lengths) > 1:
         raise RemoteProtocolError(f"{len(lengths)} Content-Length fields, expected one")
-    value = lengths[0].strip(b" \t")
-    if not DIGITS.fullmatch(value.lstrip(b"0") or b"0") or not value.isdigit():
+    value = lengths[0]
+    significant = value.lstrip(b"0") or b"0"
+    if not DIGITS.fullmatch(significant) or not value.isdigit():
         raise RemoteProtocolError("Content-Length is not a number of bytes")
-    return int(value.lstrip(b"0") or b"0")
+    return int(significant)
 
 
 def request_body_length(headers: HeaderPairs, *, is_http11: bool) -> int:
@@ -81,11 +85,21 @@ def request_body_length(headers: HeaderPairs, *, is_http11: bool) -> int:
         raise RemoteProtocolError("Transfer-Encoding in an HTTP/1.0 request")
     if lengths:
         raise RemoteProtocolError("both Transfer-Encoding and Content-Length")
-    if len(codings) > 1:
-        raise RemoteProtocolError(f"{len(codings)} Transfer-Encoding fields", 501)
-    if codings[0].strip(b" \t").lower() != b"chunked":
-        raise RemoteProtocolError("a transfer coding other than chunked", 501)
+    if len(codings) > 1 or codings[0].lower() != b"chunked":
+        raise refused_codings(codings)
     return CHUNKED
+
+
+def refused_codings(codings: list[bytes]) -> RemoteProtocolError:
+    """Return why Transfer-Encoding fields that are not exactly ``chunked`` are refused.
+
+    RFC 9112 section 6.1: 501 for codings we do not understand. What is no list of
+    codings at all is 400.
+    """
+    members = [member for value in codings for member in list_members(value)]
+    if members and all(map(is_token, members)):
+        return RemoteProtocolError("a transfer coding other than chunked", 501)
+    return RemoteProtocolError("malformed Transfer-Encoding")
 
 
 def response_body_length(
@@ -116,11 +130,7 @@ def response_body_length(
             raise RemoteProtocolError("a transfer coding other than chunked")
         return CHUNKED
     if lengths:
-        # Step 5 allows a repeated equal value, and servers do send it.
-        distinct = {m for value in lengths for m in list_members(value)}
-        if len(distinct) != 1:
-            raise RemoteProtocolError("Content-Length fields that differ")
-        return _content_length([distinct.pop()])
+        return _content_length(lengths)
     # Step 8.
     return UNTIL_CLOSE
 
@@ -258,11 +268,14 @@ class ChunkedReader:
         end = buffer.find(b"\r\n", position, position + limit + 2)
         if end >= 0:
             return buffer[position:end], end + 2
-        if len(buffer) - position > limit:
-            what = "trailer" if in_trailers else "chunk-size"
-            raise RemoteProtocolError(
-                f"{what} line of more than {limit} bytes", 431 if in_trailers else 400
-            )
+        # One more may be here already: the CR of a line as long as the limit.
+        if len(buffer) - position > limit + 1:
+            if in_trailers:
+                raise HeadTooLarge(f"trailer line of more than {limit} bytes", 431)
+            raise RemoteProtocolError(f"chunk-size line of more than {limit} bytes")
+        if not in_trailers and UNPARSEABLE.search(buffer, position):
+            # Else a client that ends its lines with LF alone waits for a deadline.
+            raise RemoteProtocolError("malformed chunk-size line")
         return None, position
 
     def _chunk_begins(self, line: bytes) -> None:
@@ -311,12 +324,3 @@ def body_reader(length: int, limits: Limits) -> BodyReader:
     if length == UNTIL_CLOSE:
         return UntilCloseReader()
     return LengthReader(length)
-
-
-def refuse_if_longer(length: int, max_body: int) -> None:
-    """Refuse a body that declares more than *max_body* bytes (0: no limit).
-
-    :raises BodyTooLarge: before a byte of it is taken.
-    """
-    if max_body and length > max_body:
-        raise BodyTooLarge(f"a body of {length} bytes, limit {max_body}")

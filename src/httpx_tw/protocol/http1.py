@@ -4,7 +4,7 @@ Neither side does I/O. Bytes go in by ``receive``, events come out of it and of
 ``next_event``; what is to be sent comes back as bytes.
 
     ServerSide:  RequestHead (bytes* END_OF_MESSAGE)?  PAUSED … start_next_cycle() …
-    ClientSide:  ResponseHead* (bytes* END_OF_MESSAGE)?  PAUSED … start_next_cycle() …
+    ClientSide:  ResponseHead* (bytes* END_OF_MESSAGE)?  PAUSED … request_head(…) …
 
 A head whose ``body_length`` is 0 is the whole message: no END_OF_MESSAGE follows it.
 Requests are read one at a time: what a client sends ahead stays bytes until the
@@ -81,11 +81,15 @@ class _Side:
         # RFC 9112 section 2.2: an empty line before a request line is ignored.
         while self._buffer.startswith(b"\r\n", self._position):
             self._position += 2
+        rest = self._buffer[self._position : self._position + 2]
+        if rest[:1] in {b"\r", b"\n"} and rest != b"\r":
+            # Of these llhttp would skip any number.
+            raise RemoteProtocolError("a bare CR or LF before a request line")
 
     def _take_head(self) -> bytes | None:
         """Return the next whole head with its blank line, or None."""
         buffer, start = self._buffer, self._position
-        end = buffer.find(END_OF_HEAD, start) + 4
+        end = buffer.find(END_OF_HEAD, max(start, self._fresh - 3)) + 4
         if end == 3:
             refuse_partial(buffer, start, self._fresh, self.limits)
             self._fresh = len(buffer)
@@ -108,11 +112,6 @@ class _Side:
     def unread(self) -> bytes:
         """Bytes received and not yet taken as part of a message."""
         return self._buffer[self._position :]
-
-    @property
-    def trailers(self) -> HeaderPairs:
-        """The trailer fields of the body just read, so far."""
-        return [] if self._body is None else self._body.trailers
 
 
 class ServerSide(_Side):
@@ -154,8 +153,8 @@ class ServerSide(_Side):
         if (
             self.request is None
             and self._position == len(self._buffer)
-            and data.find(END_OF_HEAD) + 4 == len(data)
-            and data[0] != 13
+            and data.find(END_OF_HEAD) + 4 == len(data) > 4
+            and data[0] > 13
         ):
             # Nearly every read of nearly every server: one head, whole, and nothing
             # else. The long way gives the same, 0.5 µs later.
@@ -173,7 +172,7 @@ class ServerSide(_Side):
             if self._body is not None:
                 return self._body_event(self._body)
             return PAUSED
-        if self._buffer.startswith(b"\r\n", self._position):
+        if self._buffer[self._position : self._position + 1] <= b"\r":
             self._skip_empty_lines()
         if self._position == len(self._buffer):
             # Nothing is kept for an idle connection.
@@ -327,7 +326,10 @@ class ServerSide(_Side):
         )
 
     def _connection_field(self) -> bytes:
-        if not self.keep_alive or self._peer_closed:
+        if not self.keep_alive or (
+            # Who has closed its side and is owed nothing more will not ask again.
+            self._peer_closed and self._position == len(self._buffer)
+        ):
             self.keep_alive = False
             return b"connection: close\r\n"
         request = self.request
@@ -363,17 +365,28 @@ class ServerSide(_Side):
         :raises LocalProtocolError: when less was sent than the declared length: the
             connection must be aborted, for the client waits for the rest.
         """
-        if self._chunked:
-            self._chunked = False
-            return last_chunk(trailers or [])
         if self._left > 0:
             raise LocalProtocolError(
                 f"{self._left} bytes less than the declared Content-Length"
             )
+        self._left = 0  # what comes after it would be read as the next response
+        if self._chunked:
+            self._chunked = False
+            return last_chunk(trailers or [])
         return b""
 
     def interim(self, status: int, headers: HeaderPairs | None = None) -> bytes:
-        """Return a 1xx response: 100 (Continue), 103 (Early Hints), 101."""
+        """Return a 1xx response: 100 (Continue), 103 (Early Hints), 101.
+
+        It is b"" for an HTTP/1.0 client, which must not be sent one (RFC 9110 section
+        15.2).
+
+        :raises LocalProtocolError: when *status* is not 1xx.
+        """
+        if not 100 <= status < 200:
+            raise LocalProtocolError(f"not an interim status: {status!r}")
+        if self.request is not None and not self.request.is_http11:
+            return b""
         return status_line(status) + field_lines(headers or []) + b"\r\n"
 
     def start_next_cycle(self) -> None:
@@ -427,14 +440,18 @@ class ClientSide(_Side):
 
         :param headers: checked fields, Host among them, none about framing.
         :param length: bytes of body; 0: none; None: unknown, so chunked.
-        :raises LocalProtocolError: while another exchange is going on.
+        :raises LocalProtocolError: while another exchange is going on, or when the
+            connection cannot be used again.
         """
         if self._method is not None:
             raise LocalProtocolError("the exchange before is not over")
+        if not self.keep_alive or self.unread:
+            raise LocalProtocolError("the connection cannot be used again")
         head = request_head(
             method, target, [*headers, *_request_framing(method, length)]
         )
         self._method = method
+        self._trailers = []
         self._chunked = length is None
         self._left = length or 0
         return head
@@ -487,9 +504,7 @@ class ClientSide(_Side):
             return self._body_event(body)
         if self._method is None:
             if self._position < len(self._buffer):
-                # RFC 9112 section 9.2: a response nobody asked for must not be taken
-                # for the answer to the next request.
-                self.keep_alive = False
+                self.keep_alive = False  # see _exchange_over
                 raise RemoteProtocolError("bytes from the server outside an exchange")
             return PEER_CLOSED if self._eof else PAUSED
         head = self._take_head() if self._position < len(self._buffer) else None
@@ -504,15 +519,34 @@ class ClientSide(_Side):
 
     def _final_response(self, response: ResponseHead) -> ResponseHead:
         length = response.body_length
-        if not response.keep_alive or length == UNTIL_CLOSE or self._unsent:
+        if (
+            not response.keep_alive
+            or length == UNTIL_CLOSE
             # Answered before the request was all sent: the rest would be read as the
             # next request (RFC 9112 section 9.3).
+            or self._unsent
+            # From here on it speaks another protocol, or is a tunnel.
+            or response.status == 101
+            or (self._method == "CONNECT" and response.status < 300)
+        ):
             self.keep_alive = False
         if length:
             self._body = body_reader(length, self.limits)
         else:
-            self._method = None
+            self._exchange_over()
         return response
+
+    def _exchange_over(self) -> None:
+        self._body = None
+        self._method = None
+        if self._position < len(self._buffer):
+            # RFC 9112 section 9.2: a response nobody asked for must not be taken for
+            # the answer to the next request.
+            self.keep_alive = False
+        else:
+            # Nothing is kept for an idle connection.
+            self._buffer = b""
+            self._position = 0
 
     @property
     def _unsent(self) -> bool:
@@ -522,12 +556,11 @@ class ClientSide(_Side):
         event = self._read_body(body)
         if event is END_OF_MESSAGE:
             self._trailers = body.trailers
-            self._method = None
+            self._exchange_over()
         elif event is NEED_DATA and self._eof:
             if not body.at_eof():
                 raise IncompleteMessage("the server closed in the middle of a body")
-            self._body = None
-            self._method = None
+            self._exchange_over()
             return END_OF_MESSAGE
         return event
 

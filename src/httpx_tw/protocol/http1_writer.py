@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from httpx_tw.errors import LocalProtocolError
+from httpx_tw.protocol.grammar import is_token
 
 if TYPE_CHECKING:
     from httpx_tw.headers import HeaderPairs
@@ -80,11 +81,7 @@ def request_head(method: str, target: str, headers: HeaderPairs) -> bytes:
     :raises LocalProtocolError: when *method* or *target* could not be read back as
         what they are.
     """
-    if (
-        not method.isascii()
-        or any(c <= " " or c == "\x7f" for c in method)
-        or not method
-    ):
+    if not method.isascii() or not is_token(method.encode("ascii")):
         raise LocalProtocolError(f"not a method: {method!r}")
     if (
         not target.isascii()

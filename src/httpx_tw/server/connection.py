@@ -100,9 +100,9 @@ class HTTP1Connection(Wire):
 
     def connectionMade(self) -> None:
         """See IProtocol."""
+        self.factory.connection_opened(self)
         # The head's deadline counts from here: a silent client has no right to more.
         self.set_deadline(self.factory.timeouts.head)
-        self.factory.connection_opened(self)
 
     def dataReceived(self, data: bytes) -> None:
         """See IProtocol."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from httpx_tw.app.response import Response
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from httpx_tw.observe.access_log import AccessLog
 
 __all__ = ["HTTPFactory"]
+
+_log = Logger()
 
 _SHED = 32
 """Idle connections closed when descriptors run out: the longest idle."""
@@ -102,8 +105,7 @@ class HTTPFactory:
             self._started_at = self.seconds()
             self.is_draining = False
             self.counts_requests = bool(self.limits.max_requests_per_connection)
-            self.fixed.refresh(self._wall_clock())
-            self.tick.start()
+            self._start_ticking()
 
     def doStop(self) -> None:
         """See IProtocolFactory."""
@@ -111,15 +113,18 @@ class HTTPFactory:
         if not self._ports and not self._connections:
             self._rest()
 
-    def buildProtocol(self, addr: IAddress | None) -> HTTP1Connection:
-        """See IProtocolFactory."""
+    def buildProtocol(self, addr: IAddress | None) -> HTTP1Connection | None:
+        """See IProtocolFactory. None: over the limit, on ports that cannot wait."""
         del addr
-        return HTTP1Connection(self)
+        return None if self.gate.refuses else HTTP1Connection(self)
 
     # Called by connections
 
     def connection_opened(self, connection: HTTP1Connection) -> None:
         """Count *connection* and watch its deadlines."""
+        if not self.tick.is_running:
+            # Accepted elsewhere and handed over (adoptStreamConnection), without a port.
+            self._start_ticking()
         self.accepted += 1
         self._connections.add(connection)
         self.gate.connection_opened()
@@ -175,6 +180,10 @@ class HTTPFactory:
 
     # Ours
 
+    def _start_ticking(self) -> None:
+        self.fixed.refresh(self._wall_clock())
+        self.tick.start()
+
     def _rest(self) -> None:
         self.tick.stop()
         if self.access_log is not None:
@@ -190,7 +199,11 @@ class HTTPFactory:
                 or connection.exchange is not None
                 or connection.is_watched
             ):
-                connection.check(now)
+                try:
+                    connection.check(now)
+                except Exception:  # noqa: BLE001  # one must not keep time from others
+                    _log.failure("a deadline could not be dealt with: aborted")
+                    connection.transport.abortConnection()
         if self.access_log is not None:
             self.access_log.flush()
 

@@ -66,9 +66,6 @@ def write_through(transport: Any, data: bytes) -> None:
         transport._tempDataLen  # noqa: SLF001  # the buffers are Twisted's; see above
         or transport.dataBuffer
         or not transport.connected
-        or transport.disconnecting
-        or transport._writeDisconnecting  # noqa: SLF001
-        or transport._writeDisconnected  # noqa: SLF001
         or transport.TLS  # startTLS came in between
         # A pull producer is resumed from doWrite alone: sending everything here would
         # leave it waiting for ever.
@@ -76,6 +73,9 @@ def write_through(transport: Any, data: bytes) -> None:
     ):
         transport.write(data)
         return
+    # Whether the transport is ending its side makes no difference: stock write queues
+    # the bytes all the same, and they leave before the end; after it the kernel refuses
+    # them, and write drops them.
     try:
         sent = transport.socket.send(data)
     except OSError:
