@@ -43,7 +43,7 @@ class Slope:
 
 def main() -> int:
     parser = arguments(__doc__)
-    parser.add_argument("--only", default="httpx-tw,httpx-tw-lean,twisted.web,uvicorn")
+    parser.add_argument("--only", default="httpx-tw,twisted.web,uvicorn")
     parser.add_argument("--from", type=int, default=1000, dest="low")
     parser.add_argument("--to", type=int, default=5000, dest="high")
     parser.add_argument(
