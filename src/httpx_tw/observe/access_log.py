@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
 import time
-from typing import IO, TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from twisted.logger import Logger
 
@@ -34,7 +35,12 @@ def _escape(match: re.Match[str]) -> str:
     character = match[0]
     if character in '"\\':
         return "\\" + character
-    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "replace"))
+    # Header values are Latin-1 of what was sent, so this is the byte that was sent.
+    try:
+        sent = character.encode("latin-1")
+    except UnicodeEncodeError:
+        sent = character.encode("utf-8", "replace")
+    return "".join(f"\\x{byte:02x}" for byte in sent)
 
 
 def _safe(text: str) -> str:
@@ -66,12 +72,14 @@ class AccessLog:
         self._path = path
         self._wall_clock = wall_clock
         self._entries: list[_Entry] = []
-        self._stream: IO[str] | None = None
+        self._file: io.FileIO | None = None
         self._stamp_second = -1
         self._stamp = ""
         self._is_failing = False
         if path is not None:
-            self._open()  # a bad path is found out at the start, not at the first line
+            self._open(
+                path
+            )  # a bad path is found out at the start, not at the first line
 
     def record(  # noqa: PLR0913, PLR0917  # flat, for it is called for each request
         self,
@@ -105,9 +113,7 @@ class AccessLog:
             ]
         )
         try:
-            stream = self._current_stream()
-            stream.write(lines)
-            stream.flush()
+            self._write(lines)
             self._is_failing = False
         except (OSError, ValueError) as error:
             if not self._is_failing:
@@ -117,9 +123,9 @@ class AccessLog:
     def close(self) -> None:
         """Write the rest and close the file."""
         self.flush()
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _time_stamp(self) -> str:
         second = int(self._wall_clock())
@@ -128,25 +134,38 @@ class AccessLog:
             self._stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(second))
         return self._stamp
 
-    def _open(self) -> IO[str]:
-        assert self._path is not None
-        self._stream = open(self._path, "a", encoding="ascii")  # noqa: SIM115, PTH123  # it stays open
-        return self._stream
-
-    def _current_stream(self) -> IO[str]:
+    def _write(self, lines: str) -> None:
         if self._path is None:
             # Twisted's log takes sys.stdout away; these lines are not for it.
-            return sys.__stdout__ or sys.stdout
-        stream = self._stream
-        if stream is None:
-            return self._open()
+            stdout = sys.__stdout__ or sys.stdout
+            if stdout is None:
+                raise OSError("there is no standard output")
+            stdout.write(lines)
+            stdout.flush()
+            return
+        file = self._current_file(self._path)
+        left = memoryview(lines.encode("ascii", "backslashreplace"))
+        while left:  # a disk that fills up takes the first half
+            left = left[file.write(left) :]
+
+    def _current_file(self, path: str) -> io.FileIO:
+        file = self._file
+        if file is None:
+            return self._open(path)
         try:
-            there = os.stat(self._path)  # noqa: PTH116  # beside os.fstat
-            ours = os.fstat(stream.fileno())
+            there = os.stat(path)  # noqa: PTH116  # beside os.fstat
+            ours = os.fstat(file.fileno())
             moved = (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino)
         except FileNotFoundError:
             moved = True
         if moved:
-            stream.close()
-            return self._open()
-        return stream
+            self._file = None
+            file.close()
+            return self._open(path)
+        return file
+
+    def _open(self, path: str) -> io.FileIO:
+        # Without a buffer: what a full disk has refused must not come back later, in
+        # the middle of other lines or out of close().
+        self._file = io.FileIO(path, "a")
+        return self._file
