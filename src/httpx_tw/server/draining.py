@@ -59,6 +59,12 @@ async def _with_deadline(
         call.cancel()
 
 
+# Signals belong to the process, and several servers may be draining: who waits for one,
+# and what was there before the first.
+_waiting: list[Callable[[], None]] = []
+_before: dict[int, Any] = {}
+
+
 @contextmanager
 def second_signal_calls(at_once: Callable[[], None]) -> Iterator[None]:
     """Within this context SIGTERM and SIGINT call *at_once*.
@@ -69,13 +75,21 @@ def second_signal_calls(at_once: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {
-        number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    for number in before:
-        signal.signal(number, lambda *_: at_once())
+    if not _waiting:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            _before[number] = signal.signal(number, _tell_all)
+    _waiting.append(at_once)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        _waiting.remove(at_once)
+        if not _waiting:
+            for signum, handler in _before.items():
+                # None: it was set by other code than Python's, and cannot be set again.
+                signal.signal(signum, signal.SIG_DFL if handler is None else handler)
+            _before.clear()
+
+
+def _tell_all(*_: object) -> None:
+    for at_once in _waiting:
+        at_once()
