@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from email.utils import formatdate
 
+from httpx_tw.headers import checked_value
+
 __all__ = ["FixedFields"]
 
 
@@ -11,12 +13,14 @@ class FixedFields:
     """Date (RFC 9110 section 6.6.1) and Server, ready to send.
 
     :param server: the Server field's value; "" for none.
+
+    :raises InvalidHeader: when it must not be sent.
     """
 
     __slots__ = ("_second", "_server", "lines", "text_head")
 
     def __init__(self, server: str) -> None:
-        self._server = b"server: %b\r\n" % server.encode("ascii") if server else b""
+        self._server = b"server: %b\r\n" % checked_value(server) if server else b""
         self._second = -1
         self.lines = b""
         """Whole header lines with their CRLF."""
