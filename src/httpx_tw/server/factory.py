@@ -123,7 +123,7 @@ class HTTPFactory:
     def connection_opened(self, connection: HTTP1Connection) -> None:
         """Count *connection* and watch its deadlines."""
         if not self.tick.is_running:
-            # Accepted elsewhere and handed over (adoptStreamConnection), without a port.
+            # Accepted elsewhere and handed over (adoptStreamConnection): no port.
             self._start_ticking()
         self.accepted += 1
         self._connections.add(connection)

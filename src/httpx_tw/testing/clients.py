@@ -11,7 +11,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock, deferLater
 
 from httpx_tw.app.cookies import parse_cookies
-from httpx_tw.errors import HTTPError, HTTPXError, RemoteProtocolError
+from httpx_tw.errors import ConnectionLost, HTTPError, HTTPXError, RemoteProtocolError
 from httpx_tw.headers import Headers
 from httpx_tw.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts
 from httpx_tw.protocol.http1 import ClientSide
@@ -362,6 +362,8 @@ class TestClient:
             if connection.is_idle and connection.is_secure is is_secure:
                 return connection
         server = self.factory.buildProtocol(None)
+        if server is None:
+            raise ConnectionLost("over the limit of connections")
         transport = MemoryTransport(
             server,
             peer=IPv4Address("TCP", *self._client_address),

@@ -78,9 +78,10 @@ class AcceptGate:
 
     @property
     def refuses(self) -> bool:
-        """Over the limit, and no port that could wait: a new connection is to be closed.
+        """Over the limit, and no port that could wait: close what comes.
 
-        So it is where the ports are somebody else's and :meth:`add_port` was not called.
+        So it is where the ports are somebody else's, and :meth:`add_port` was not
+        called.
         """
         return not self.is_open and not any(map(_can_pause, self._ports))
 
@@ -253,10 +254,11 @@ class StreamPort(tcp.Port):
     def _accepted(self, connected: socket.socket, peer: tuple[Any, ...]) -> None:
         try:
             if len(peer) == 4 and peer[3]:
-                # IPv6 with a scope: its name is part of the address, as in stock Twisted.
+                # IPv6 with a scope: its name is part of the address, as in Twisted.
                 numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
                 peer = (socket.getnameinfo(peer, numeric)[0], *peer[1:])
-            protocol = self.factory.buildProtocol(self._buildAddr(peer))
+            assert self.factory is not None
+            protocol = self.factory.buildProtocol(self._buildAddr(peer))  # type: ignore[no-untyped-call]  # Twisted's
         except BaseException:
             connected.close()
             raise
@@ -272,7 +274,7 @@ class StreamPort(tcp.Port):
             protocol.makeConnection(transport)
         except BaseException:
             # The reactor knows the descriptor by now: it must hear that it is gone.
-            transport.abortConnection()
+            transport.abortConnection()  # type: ignore[no-untyped-call]  # Twisted's
             raise
 
 
