@@ -12,27 +12,31 @@ if TYPE_CHECKING:
 
 SMALL = 1024
 FACTOR = 16
-GRACE = 0.02
+COARSE = 0.02
 
 
-def processor_seconds(work: Callable[[int], object], size: int) -> float:
-    """Return the least processor time *work* took for *size*, of three tries."""
+def processor_seconds(work: Callable[[bytes], object], text: bytes) -> float:
+    """Return the least processor time *work* took for *text*, of three tries."""
     tries = []
     for _ in range(3):
         began = time.process_time()
-        work(size)
+        work(text)
         tries.append(time.process_time() - began)
     return min(tries)
 
 
-def steps_grow_linearly(
-    case: SynchronousTestCase, work: Callable[[int], object]
+def assert_linear(
+    case: SynchronousTestCase,
+    work: Callable[[bytes], object],
+    before: bytes,
+    repeated: bytes,
+    after: bytes,
 ) -> None:
     """Fail when *work* on 16 times the input takes much more than 16 times as long.
 
     Quadratic work takes 256 times as long: the bound lies a factor of four from both.
     What is over in 20 ms passes whatever it is, for clocks are coarse and shared.
     """
-    small = processor_seconds(work, SMALL)
-    large = processor_seconds(work, SMALL * FACTOR)
-    case.assertLess(large, max(GRACE, 4 * FACTOR * small))
+    small = processor_seconds(work, before + repeated * SMALL + after)
+    large = processor_seconds(work, before + repeated * SMALL * FACTOR + after)
+    case.assertLess(large, max(COARSE, 4 * FACTOR * small))
