@@ -68,10 +68,13 @@ def stream_socket_family(descriptor: int) -> socket.AddressFamily:
 
     :raises ConfigurationError: when *descriptor* is not open, or no stream socket.
     """
+    borrowed = -1
     try:
-        # detach: it is only borrowed.
-        looked_at = socket.socket(fileno=os.dup(descriptor))
+        borrowed = os.dup(descriptor)
+        looked_at = socket.socket(fileno=borrowed)
     except OSError as error:
+        if borrowed >= 0:
+            os.close(borrowed)
         raise ConfigurationError(
             f"descriptor {descriptor} is no socket: {error.strerror}"
         ) from error
