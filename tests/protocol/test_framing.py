@@ -260,6 +260,7 @@ class ChunkedReaderTests(SynchronousTestCase):
         self, data: bytes, status: int = 400, limits: Limits = DEFAULT_LIMITS
     ) -> RemoteProtocolError:
         """Expect *data* to be refused with *status*, however it is split."""
+        error: RemoteProtocolError
         for step in (1, 2, 3, 0):
             error = self.assertRaises(
                 RemoteProtocolError, read_all, ChunkedReader(limits), data, step=step
