@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from httpx_tw.app.cookies import CookieOptions
     from httpx_tw.headers import HeadersInput
 
-__all__ = ["Body", "Response", "Stream", "to_response"]
+__all__ = ["Body", "Response", "Stream", "to_json", "to_response"]
 
 Stream: TypeAlias = Iterable[bytes | str] | AsyncIterable[bytes | str] | IBodyProducer
 """A body in pieces; str pieces are sent as UTF-8."""
@@ -35,7 +35,7 @@ _KNOWN_TYPES = {
 }
 
 _TO_JSON = json.JSONEncoder(
-    separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
 ).encode
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
@@ -121,9 +121,7 @@ class Response:
         :raises ValueError: for NaN and infinity, which JSON has not, and for cycles.
         :raises TypeError: for what JSON cannot say.
         """
-        # Lone surrogates can only be inside strings, where \ud800 is good JSON.
-        body = _TO_JSON(value).encode("utf-8", "backslashreplace")
-        return cls(body, status, headers, _JSON)
+        return cls(to_json(value), status, headers, _JSON)
 
     @classmethod
     def redirect(
@@ -216,6 +214,20 @@ class Response:
     def __repr__(self) -> str:
         size = len(self.body) if isinstance(self.body, bytes) else "stream"
         return f"<Response {self.status} {size}>"
+
+
+def to_json(value: Any) -> bytes:
+    """Return *value* as JSON in UTF-8, without needless space.
+
+    :raises ValueError: for NaN and infinity, which JSON has not, and for cycles.
+    :raises TypeError: for what JSON cannot say.
+    """
+    try:
+        # Lone surrogates can only be inside strings, where \ud800 is good JSON.
+        return _TO_JSON(value).encode("utf-8", "backslashreplace")
+    except RecursionError as error:
+        # Looking out for cycles all the way costs a third more.
+        raise ValueError("a cycle, or too deep for JSON") from error
 
 
 def to_response(result: object) -> Response:

@@ -29,6 +29,8 @@ from httpx_tw.protocol.grammar import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from httpx_tw.headers import HeaderPairs
     from httpx_tw.limits import Limits
 
@@ -62,10 +64,11 @@ class _Collector:
 
     parser: httptools.HttpRequestParser
 
-    __slots__ = ("fields", "keep_alive", "parser", "text")
+    __slots__ = ("fields", "keep_alive", "on_header", "parser", "text")
 
     def __init__(self) -> None:
         self.fields: HeaderPairs = []
+        self.on_header = _appending_to(self.fields)
         self.text = b""
         # None until the message is complete: with a body it stays so.
         self.keep_alive: bool | None = None
@@ -73,27 +76,33 @@ class _Collector:
     def on_url(self, url: bytes) -> None:
         self.text = url
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value.rstrip()))
-
     def on_message_complete(self) -> None:
         self.keep_alive = self.parser.should_keep_alive()
+
+
+def _appending_to(fields: HeaderPairs) -> Callable[[bytes, bytes], None]:
+    # A closure over append, for this is called for every field of every message: a
+    # third less than a method that looks the list up.
+    append = fields.append
+
+    def on_header(name: bytes, value: bytes) -> None:
+        append((name, value.rstrip()))
+
+    return on_header
 
 
 class _ResponseCollector:
     """The same for responses; it must not know its parser, or the two are a cycle."""
 
-    __slots__ = ("fields", "reason")
+    __slots__ = ("fields", "on_header", "reason")
 
     def __init__(self) -> None:
         self.fields: HeaderPairs = []
+        self.on_header = _appending_to(self.fields)
         self.reason = b""
 
     def on_status(self, reason: bytes) -> None:
         self.reason = reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value.rstrip()))
 
 
 class RequestHeadParser:
@@ -138,8 +147,7 @@ class RequestHeadParser:
             # RFC 9112 section 3 allows reading runs of whitespace as one; llhttp does.
             raise RemoteProtocolError("malformed request line")
         collector = self._collector
-        fields: HeaderPairs = []
-        collector.fields = fields
+        collector.fields.clear()
         collector.keep_alive = None
         upgrade = False
         try:
@@ -154,6 +162,7 @@ class RequestHeadParser:
             if trimmed != head:
                 return self.parse(trimmed)
             raise _refusal(head, error) from error
+        fields = collector.fields.copy()
         method = _METHODS.get(self._parser.get_method()) or _method_of(head)
         keep_alive = collector.keep_alive
         is_whole = keep_alive is not None and not upgrade

@@ -17,7 +17,7 @@ class FixedFields:
     :raises InvalidHeader: when it must not be sent.
     """
 
-    __slots__ = ("_second", "_server", "lines", "text_head")
+    __slots__ = ("_second", "_server", "json_head", "lines", "text_head")
 
     def __init__(self, server: str) -> None:
         self._server = b"server: %b\r\n" % checked_value(server) if server else b""
@@ -25,9 +25,10 @@ class FixedFields:
         self.lines = b""
         """Whole header lines with their CRLF."""
         self.text_head = b""
-        """A 200 of plain text up to the digits of its Content-Length: what a handler
-        that returns a str is answered with, short of a third of a microsecond's
-        formatting."""
+        """A 200 of plain text up to the digits of its Content-Length: how the answer
+        begins when a handler returns a str."""
+        self.json_head = b""
+        """The same for JSON, when it returns a dict or a list."""
 
     def refresh(self, wall_clock_seconds: float) -> None:
         """Bring the Date up to *wall_clock_seconds* since the epoch."""
@@ -36,6 +37,10 @@ class FixedFields:
             self._second = second
             date = formatdate(second, usegmt=True).encode("ascii")
             self.lines = b"date: %b\r\n%b" % (date, self._server)
+            self.json_head = (
+                b"HTTP/1.1 200 OK\r\n%b"
+                b"content-type: application/json\r\ncontent-length: " % self.lines
+            )
             self.text_head = (
                 b"HTTP/1.1 200 OK\r\n%b"
                 b"content-type: text/plain; charset=utf-8\r\ncontent-length: "
