@@ -17,9 +17,9 @@ __all__ = ["SwitchProtocols"]
 class SwitchProtocols:
     """Answer 101 and give the connection to *protocol*.
 
-    The request must have offered the switch (``request.head.upgrade``), or the client is
-    answered 500 and the log says why. *protocol* is connected to the transport after the
-    101 was written, and first receives the bytes that came after the request.
+    The request must have offered the switch (``request.head.upgrade``), or the client
+    is answered 500 and the log says why. *protocol* is connected to the transport after
+    the 101 was written, and first receives the bytes that came after the request.
     """
 
     name: str
