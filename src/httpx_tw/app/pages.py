@@ -5,7 +5,7 @@ from __future__ import annotations
 import http
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -88,6 +88,8 @@ class ErrorPages:
     ) -> Response:
         try:
             return await answer
+        except CancelledError:
+            raise  # the client is gone, or the time is up: it is no error of the page's
         except Exception:  # noqa: BLE001  as above
             return self._give_up(request)
 
