@@ -64,20 +64,21 @@ class _Collector:
 
     parser: httptools.HttpRequestParser
 
-    __slots__ = ("fields", "keep_alive", "on_header", "parser", "text")
+    __slots__ = ("fields", "is_whole", "keep_alive", "on_header", "parser", "text")
 
     def __init__(self) -> None:
         self.fields: HeaderPairs = []
         self.on_header = _appending_to(self.fields)
         self.text = b""
-        # None until the message is complete: with a body it stays so.
-        self.keep_alive: bool | None = None
+        self.is_whole = False  # the head is the whole message
+        self.keep_alive = False  # known of whole messages
 
     def on_url(self, url: bytes) -> None:
         self.text = url
 
     def on_message_complete(self) -> None:
         self.keep_alive = self.parser.should_keep_alive()
+        self.is_whole = True
 
 
 def _appending_to(fields: HeaderPairs) -> Callable[[bytes, bytes], None]:
@@ -148,7 +149,7 @@ class RequestHeadParser:
             raise RemoteProtocolError("malformed request line")
         collector = self._collector
         collector.fields.clear()
-        collector.keep_alive = None
+        collector.is_whole = False
         upgrade = False
         try:
             self._parser.feed_data(head)
@@ -165,7 +166,7 @@ class RequestHeadParser:
         fields = collector.fields.copy()
         method = _METHODS.get(self._parser.get_method()) or _method_of(head)
         keep_alive = collector.keep_alive
-        is_whole = keep_alive is not None and not upgrade
+        is_whole = collector.is_whole and not upgrade
         if not (is_whole and keep_alive and is_http11):
             # llhttp reads Proxy-Connection as Connection, and in HTTP/1.0 lets
             # keep-alive outrank close.
