@@ -91,7 +91,11 @@ class AccessLog:
         length: int,
         headers: HeaderPairs,
     ) -> None:
-        """Note one answered request; *length* is the response body's, in bytes."""
+        """Note one answered request.
+
+        *client* is its address, "" for none (a Unix socket); *length* is the response
+        body's, in bytes.
+        """
         entries = self._entries
         entries.append((client, method, target, version, status, length, headers))
         if len(entries) >= _BATCH:
@@ -105,7 +109,7 @@ class AccessLog:
         stamp = self._time_stamp()
         lines = "".join(
             [
-                f"{client} - - [{stamp}] "
+                f"{client or '-'} - - [{stamp}] "
                 f'"{_safe(method)} {_safe(target)} HTTP/{version}" {status} {length} '
                 f'"{_field(headers, b"referer")}" '
                 f'"{_field(headers, b"user-agent")}"\n'
