@@ -147,7 +147,7 @@ class MemoryTransport(FileDescriptor):
 
     def lose(self, reason: Exception | None = None) -> None:
         """Let the connection break, by default as a reset by the peer does."""
-        self._end(Failure(reason or ConnectionLost()))
+        self.connectionLost(Failure(reason or ConnectionLost()))
 
     def turn(self) -> None:
         """Do what a reactor would do in one turn for this connection."""
@@ -185,7 +185,7 @@ class MemoryTransport(FileDescriptor):
         self.is_aborted = True
         self.stopReading()
         self.stopWriting()
-        self._turns.callLater(0, self._end, Failure(ConnectionAborted()))
+        self._turns.callLater(0, self.connectionLost, Failure(ConnectionAborted()))
 
     def getPeer(self) -> Address:
         """See ITransport."""
@@ -228,12 +228,21 @@ class MemoryTransport(FileDescriptor):
         if half_closeable is not None:
             half_closeable.writeConnectionLost()
 
+    def connectionLost(self, reason: Failure) -> None:
+        """See FileDescriptor, which calls this itself after a half-close."""
+        if self.disconnected:
+            return
+        self._incoming = b""
+        self.close_reason = reason
+        super().connectionLost(reason)
+        self.protocol.connectionLost(reason)
+
     # Ours
 
     def _write_on(self) -> None:
         reason: Any = self.doWrite()
         if reason is not None:
-            self._end(Failure(reason))
+            self.connectionLost(Failure(reason))
 
     def _read(self) -> None:
         while self._incoming and self.is_reading:
@@ -245,14 +254,6 @@ class MemoryTransport(FileDescriptor):
             self.stopReading()
             half_closeable: Any = IHalfCloseableProtocol(self.protocol, None)
             if half_closeable is None:
-                self._end(Failure(ConnectionDone()))
+                self.connectionLost(Failure(ConnectionDone()))
             else:
                 half_closeable.readConnectionLost()
-
-    def _end(self, reason: Failure) -> None:
-        if self.disconnected:
-            return
-        self._incoming = b""
-        self.close_reason = reason
-        self.connectionLost(reason)
-        self.protocol.connectionLost(reason)
