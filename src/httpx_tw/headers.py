@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar, overload
 
 from httpx_tw.errors import InvalidHeader
+
+_T = TypeVar("_T")
 
 __all__ = ["HeaderPairs", "Headers", "HeadersInput", "checked_name", "checked_value"]
 
@@ -44,12 +46,19 @@ def checked_value(value: str | bytes) -> bytes:
         try:
             raw = value.encode("latin-1")
         except UnicodeEncodeError:
-            raw = value.encode("utf-8", "surrogateescape")
+            raw = _as_utf8(value)
     else:
         raw = value
     if not _VALUE.fullmatch(raw):
         raise InvalidHeader(f"a header value must not hold this: {value!r}")
     return raw
+
+
+def _as_utf8(value: str) -> bytes:
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:  # a lone surrogate
+        raise InvalidHeader(f"no encoding has all of this: {value!r}") from error
 
 
 def _name_key(name: str | bytes) -> bytes:
@@ -108,7 +117,13 @@ class Headers:
             self._mapping = mapping
         return mapping
 
-    def get(self, name: str | bytes, default: Any = None) -> Any:
+    @overload
+    def get(self, name: str | bytes) -> str | None: ...
+
+    @overload
+    def get(self, name: str | bytes, default: _T) -> str | _T: ...
+
+    def get(self, name: str | bytes, default: _T | None = None) -> str | _T | None:
         """Return the value of *name* as str, several joined by ", ", or *default*."""
         value = self._mapped().get(_name_key(name))
         return default if value is None else value.decode("latin-1")
