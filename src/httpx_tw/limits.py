@@ -20,7 +20,8 @@ MIB = 1024 * KIB
 class Limits:
     """Sizes and counts. Sizes are in bytes.
 
-    :raises ConfigurationError: when a value is negative, or 0 where 0 has no meaning.
+    :raises ConfigurationError: when a value is negative or not a number, or is 0 where
+        0 has no meaning.
     """
 
     max_request_line: int = 8190
@@ -111,6 +112,8 @@ class Timeouts:
 def _refuse_negative(record: Limits | Timeouts) -> None:
     for field in fields(record):
         value = getattr(record, field.name)
+        if not isinstance(value, int | float):
+            raise ConfigurationError(f"{field.name} must be a number, got {value!r}")
         if not value >= 0:  # this way round NaN is refused too
             raise ConfigurationError(f"{field.name} must not be negative, got {value}")
 
