@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +70,7 @@ def _read_body(answer: Answer, side: ClientSide, *, eof: bool) -> bool:
     while isinstance(event := side.next_event(), bytes):
         answer.body += event
     if event is NEED_DATA and eof:
-        with suppress(HTTPXError):
+        with contextlib.suppress(HTTPXError):
             event = side.receive_eof()
     return event is END_OF_MESSAGE
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 from typing import Any
 
 from hypothesis import given
@@ -243,7 +243,7 @@ class Rules(ServerTestCase):
 
         @self.app.get("/stubborn")
         async def stubborn(_: Request) -> str:
-            with suppress(CancelledError):
+            with contextlib.suppress(CancelledError):
                 await Deferred()
             return await more
 
