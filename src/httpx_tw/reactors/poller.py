@@ -17,10 +17,11 @@ import errno
 import os
 import select
 from abc import ABC, abstractmethod
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntFlag
 from typing import TYPE_CHECKING, Any, Final, Self
+
+from httpx_tw.reactors.wakeup import WakeUp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,9 @@ __all__ = [
 MAX_EVENTS: Final = 512
 """Most events of one wait. Asking for one per descriptor, as is common, makes Python
 allocate 12 bytes for each at each wait: 228 KiB at 19,000 connections."""
+
+LONGEST_WAIT: Final = 2_147_483.0
+"""Seconds (24 days) that epoll and poll can count to, in milliseconds."""
 
 
 class EventMask(IntFlag):
@@ -81,13 +85,15 @@ class PollerStatistics:
     """Descriptors watched now."""
     waits: int
     events: int
-    """Descriptors reported."""
+    """Descriptors found ready, those too that were removed before their turn."""
     largest_batch: int
-    """Most descriptors reported by one wait."""
+    """Most descriptors found ready by one wait."""
 
 
 class Poller(ABC):
     """Watches descriptors. One thread uses it; ``wake`` may be called from any."""
+
+    _is_closed = True  # until it is made
 
     def __init__(self) -> None:
         self._masks: dict[int, int] = {}
@@ -98,14 +104,10 @@ class Poller(ABC):
         self._waits = 0
         self._events = 0
         self._largest_batch = 0
+        self._wakeup = WakeUp()
+        self._wake_token = self._wakeup.token
         self._is_closed = False
-        self._is_woken = False
-        self._wake_reader, self._wake_writer = _wake_descriptors()
-        try:
-            self._watch(self._wake_reader, _READABLE)
-        except BaseException:
-            self._close_wake()
-            raise
+        self._watch(self._wakeup.fd, _READABLE)
 
     # Registration
 
@@ -157,12 +159,15 @@ class Poller(ABC):
 
         The raw face, for loops that count nanoseconds: the pairs are plain ints, and it
         is for the caller to pass over what it removed meanwhile, and what is ``fresh``.
-        Returns early, perhaps with nothing, after ``wake``.
+        A negative *timeout* is none, as is left of a deadline that has passed. Returns
+        early, perhaps with nothing, after ``wake`` and after 24 days.
         """
         self.fresh.clear()
+        if timeout is not None and not 0 <= timeout <= LONGEST_WAIT:
+            timeout = min(max(timeout, 0.0), LONGEST_WAIT)
         ready = self._poll(timeout)
-        if self._is_woken:
-            ready = self._woken(ready)
+        if not self._wake_token:
+            ready = self._without_wakeup(ready)
         self._waits += 1
         if ready:
             self._events += len(ready)
@@ -172,31 +177,35 @@ class Poller(ABC):
     def wait(self, timeout: float | None = None) -> Iterator[Event]:
         """Wait as ``poll`` does, and return an iterator over what is ready.
 
-        What is removed while iterating is not reported any more.
+        What is removed while iterating is not reported any more, nor what it is no
+        longer watched for; the next wait ends the iteration.
         """
-        return self._deliver(self.poll(timeout))
+        return self._deliver(self.poll(timeout), self._waits)
 
-    def _deliver(self, ready: list[tuple[int, int]]) -> Iterator[Event]:
+    def _deliver(self, ready: list[tuple[int, int]], wait: int) -> Iterator[Event]:
         for fd, events in ready:
-            if fd in self._masks and fd not in self.fresh:
+            if self._waits != wait:
+                return
+            wanted = self._masks.get(fd)
+            if wanted is None or fd in self.fresh:
+                continue
+            events &= wanted | _ERROR | _HANGUP
+            if events:
                 yield Event(fd, self._data[fd], EventMask(events))
 
     def wake(self) -> None:
         """End the wait that is going on, or the next one.
 
-        From any thread, and from a signal handler; calls in between count as one.
+        From any thread, and from a signal handler; calls in between count as one. After
+        ``close`` nothing happens.
         """
-        if not self._is_woken:
-            self._is_woken = True
-            with suppress(BlockingIOError):  # it is full of wake-ups
-                os.write(self._wake_writer, _WAKE)
+        self._wakeup.ring()
 
-    def _woken(self, ready: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        # The flag first: a wake-up that comes now writes again, and ends the next wait.
-        self._is_woken = False
-        with suppress(BlockingIOError):  # its event is to come; this wait ends anyway
-            os.read(self._wake_reader, 4096)
-        return [pair for pair in ready if pair[0] != self._wake_reader]
+    def _without_wakeup(self, ready: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        others = [pair for pair in ready if pair[0] != self._wakeup.fd]
+        if len(others) < len(ready):  # else it is to come, and ends the next wait
+            self._wakeup.answer()
+        return others
 
     # The rest
 
@@ -212,19 +221,19 @@ class Poller(ABC):
     def close(self) -> None:
         """Give the kernel's object back; closed already is fine.
 
-        The descriptors it watched stay open. Nothing else may be called afterwards.
+        The descriptors it watched stay open. Nothing but ``wake`` and ``close`` may be
+        called afterwards.
         """
         if not self._is_closed:
             self._is_closed = True
             self._masks.clear()
             self._data.clear()
             self._close()
-            self._close_wake()
+            self._wakeup.close()
 
-    def _close_wake(self) -> None:
-        os.close(self._wake_reader)
-        if self._wake_writer != self._wake_reader:
-            os.close(self._wake_writer)
+    def __del__(self) -> None:
+        # A reactor has no moment at which it would close it.
+        self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -254,24 +263,6 @@ def _checked(events: int) -> int:
     if not events or events & ~(_READABLE | _WRITABLE):
         raise ValueError(f"watch for READABLE or WRITABLE or both, not {events!r}")
     return int(events)
-
-
-# Eight bytes are one count of an eventfd; to a pipe they are eight bytes.
-_WAKE: Final = (1).to_bytes(8, "little")
-
-if hasattr(os, "eventfd"):
-
-    def _wake_descriptors() -> tuple[int, int]:
-        fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        return fd, fd
-
-else:
-
-    def _wake_descriptors() -> tuple[int, int]:
-        reader, writer = os.pipe()
-        os.set_blocking(reader, False)
-        os.set_blocking(writer, False)
-        return reader, writer
 
 
 class EpollPoller(Poller):
@@ -345,22 +336,35 @@ class KqueuePoller(Poller):
         # A filter that is no longer wanted must go: left armed, a writable socket would
         # be reported for ever. One change a call: of several, the kernel stops at the
         # first that fails.
-        for bit, kind in self._filters:
-            if events & bit and not before & bit:
-                self._control(fd, kind, self._interface.KQ_EV_ADD)
-            elif before & bit and not events & bit:
-                self._control(fd, kind, self._interface.KQ_EV_DELETE)
+        added = 0
+        try:
+            for bit, kind in self._filters:
+                if events & bit and not before & bit:
+                    self._control(fd, kind, self._interface.KQ_EV_ADD)
+                    added |= bit
+        except OSError:
+            # One end of a pipe takes one filter and refuses the other.
+            self._delete(fd, added)
+            raise
+        failure = self._delete(fd, before & ~events)
+        if failure is not None:
+            raise failure
 
     def _forget(self, fd: int, before: int) -> None:
+        failure = self._delete(fd, before)
+        if failure is not None:
+            raise failure
+
+    def _delete(self, fd: int, events: int) -> OSError | None:
+        """Delete each filter of *events*, whatever becomes of the others."""
         failure: OSError | None = None
         for bit, kind in self._filters:
-            if before & bit:
+            if events & bit:
                 try:
                     self._control(fd, kind, self._interface.KQ_EV_DELETE)
                 except OSError as error:
                     failure = error
-        if failure is not None:
-            raise failure
+        return failure
 
     def _control(self, fd: int, kind: int, operation: int) -> None:
         self._kqueue.control([self._interface.kevent(fd, kind, operation)], 0, 0)
@@ -382,9 +386,12 @@ class KqueuePoller(Poller):
         if event.filter == interface.KQ_FILTER_READ:
             # The end of the peer's side is read, as b"", behind what came before it.
             return _READABLE | (_ERROR if ended and event.fflags else 0)
-        if ended:
-            return _WRITABLE | _HANGUP | (_ERROR if event.fflags else 0)
-        return _WRITABLE
+        if not ended:
+            return _WRITABLE
+        # What came before the end is to be read first, and the filter for reading may
+        # speak only in the next batch.
+        unread = self._masks.get(event.ident, 0) & _READABLE
+        return _WRITABLE | _HANGUP | unread | (_ERROR if event.fflags else 0)
 
     def _close(self) -> None:
         self._kqueue.close()
