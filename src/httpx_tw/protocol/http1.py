@@ -172,7 +172,7 @@ class ServerSide(_Side):
             if self._body is not None:
                 return self._body_event(self._body)
             return PAUSED
-        if self._buffer[self._position : self._position + 1] <= b"\r":
+        if self._position < len(self._buffer):
             self._skip_empty_lines()
         if self._position == len(self._buffer):
             # Nothing is kept for an idle connection.

@@ -114,6 +114,7 @@ class RequestHeadParser:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._max_headers = limits.max_headers
         # Shorter than both limits: no need to look where the request line ends.
         self._safe_size = min(limits.max_request_line, limits.max_header_bytes)
         self._collector = _Collector()
@@ -180,9 +181,9 @@ class RequestHeadParser:
                     self._check_host(value)
         if hosts != 1 and (is_http11 or hosts):
             raise RemoteProtocolError(f"{hosts} Host fields, expected one")
-        if len(fields) > self._limits.max_headers:
+        if len(fields) > self._max_headers:
             raise HeadTooLarge(
-                f"{len(fields)} header fields, limit {self._limits.max_headers}", 431
+                f"{len(fields)} header fields, limit {self._max_headers}", 431
             )
         try:
             target = collector.text.decode("ascii")

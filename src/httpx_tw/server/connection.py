@@ -235,9 +235,7 @@ class HTTP1Connection(Wire):
                 self.phase = _IDLE
                 factory = self.factory
                 self.deadline = factory.tick.latest + factory.keep_alive
-        elif self.phase is Phase.DISCARDING:
-            return
-        elif self.phase is not Phase.HEAD:
+        elif self.phase is _IDLE:
             self.phase = Phase.HEAD
             self.set_deadline(self.factory.timeouts.head)
 
@@ -249,7 +247,10 @@ class HTTP1Connection(Wire):
         target = head.target
         if target[0] != "/":
             target = origin_form(target)
-        path, _, query = target.partition("?")
+        if "?" in target:
+            path, _, query = target.partition("?")
+        else:
+            path, query = target, ""
         route, params = factory.find(head.method, path)
         if "%" in path:
             # A path that cannot be decoded is answered 400 by its route; whoever looks
@@ -344,7 +345,8 @@ class HTTP1Connection(Wire):
         ):
             # What most handlers return, by the shortest way: settle() would send the
             # same bytes, 1.5 µs later.
-            fixed = self.factory.fixed
+            factory = self.factory
+            fixed = factory.fixed
             try:
                 if kind is str:
                     start, body = fixed.text_head, result.encode()
@@ -355,7 +357,9 @@ class HTTP1Connection(Wire):
                 return
             length = len(body)
             self.send(b"%b%d\r\n\r\n%b" % (start, length, body))
-            self._count(request, 200, length)
+            factory.responses[2] += 1
+            if factory.access_log is not None:
+                self._log_access(request, 200, length)
             http.start_next_cycle()
             self.phase = _IDLE
             return
@@ -463,19 +467,23 @@ class HTTP1Connection(Wire):
         self.abort()
 
     def _count(self, request: Request, status: int, length: int) -> None:
-        factory = self.factory
-        factory.responses[status // 100] += 1
-        if factory.access_log is not None:
-            head = request.head
-            factory.access_log.record(
-                self.client_host,
-                head.method,
-                head.target,
-                "1.1" if head.is_http11 else "1.0",
-                status,
-                length,
-                head.headers,
-            )
+        self.factory.responses[status // 100] += 1
+        if self.factory.access_log is not None:
+            self._log_access(request, status, length)
+
+    def _log_access(self, request: Request, status: int, length: int) -> None:
+        access_log = self.factory.access_log
+        assert access_log is not None
+        head = request.head
+        access_log.record(
+            self.client_host,
+            head.method,
+            head.target,
+            "1.1" if head.is_http11 else "1.0",
+            status,
+            length,
+            head.headers,
+        )
 
     def _exchange_over(self) -> None:
         """The response is written: on to the next request, or to the end."""
