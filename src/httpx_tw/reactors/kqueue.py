@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
 from twisted.internet.interfaces import IReactorDaemonize
 from twisted.internet.main import installReactor
 from zope.interface import implementer
 
 from httpx_tw.reactors.lean import LeanReactor
 from httpx_tw.reactors.poller import KqueuePoller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from httpx_tw.reactors.poller import Poller
 
 __all__ = ["KqueueReactor", "install"]
 
@@ -16,7 +23,7 @@ __all__ = ["KqueueReactor", "install"]
 class KqueueReactor(LeanReactor):
     """See LeanReactor."""
 
-    make_poller = KqueuePoller
+    make_poller: ClassVar[Callable[[], Poller]] = KqueuePoller
 
     def beforeDaemonize(self) -> None:
         """See IReactorDaemonize: a kqueue is not inherited by a child process."""

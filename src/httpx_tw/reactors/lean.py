@@ -9,6 +9,7 @@ everything else, and every failure, takes the stock way.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet import posixbase
@@ -60,6 +61,14 @@ class _LogContext(dict[str, Any]):
         return self._system() if key == "system" else dict.get(self, key, default)
 
 
+def _descriptor_of(selectable: Any) -> int:
+    """Return its descriptor, -1 when it is closed: some say so by raising."""
+    try:
+        return int(selectable.fileno())
+    except Exception:  # noqa: BLE001  # a file raises ValueError, its wrapper anything
+        return -1
+
+
 @implementer(IReactorFDSet)
 class LeanReactor(posixbase.PosixReactorBase, posixbase._PollLikeMixin):  # noqa: SLF001  # what each of Twisted's own is made of
     """A reactor over the poller that ``make_poller`` makes.
@@ -100,6 +109,9 @@ class LeanReactor(posixbase.PosixReactorBase, posixbase._PollLikeMixin):  # noqa
         self, selectable: Any, primary: set[int], other: set[int], bit: int
     ) -> None:
         fd = selectable.fileno()
+        watched = self._selectables.get(fd)
+        if watched is not None and watched is not selectable:
+            self._drop_if_closed(fd, watched)
         if fd in primary:
             return
         # Ours after the kernel's: should it refuse, nothing has changed.
@@ -109,6 +121,14 @@ class LeanReactor(posixbase.PosixReactorBase, posixbase._PollLikeMixin):  # noqa
             self._poller.add(fd, bit)
         primary.add(fd)
         self._selectables[fd] = selectable
+
+    def _drop_if_closed(self, fd: int, selectable: Any) -> None:
+        """Make room where *selectable* closed *fd* without telling us."""
+        if _descriptor_of(selectable) != fd:
+            del self._selectables[fd]
+            self._reads.discard(fd)
+            self._writes.discard(fd)
+            self._poller.remove(fd)
 
     def removeReader(self, reader: Any) -> None:
         """See IReactorFDSet."""
@@ -121,7 +141,7 @@ class LeanReactor(posixbase.PosixReactorBase, posixbase._PollLikeMixin):  # noqa
     def _remove(
         self, selectable: Any, primary: set[int], other: set[int], rest: int
     ) -> None:
-        fd = selectable.fileno()
+        fd = _descriptor_of(selectable)
         if fd == -1:
             # It was closed without telling us: look for the number it had.
             fd = self._former_descriptor(selectable)
@@ -129,7 +149,10 @@ class LeanReactor(posixbase.PosixReactorBase, posixbase._PollLikeMixin):  # noqa
             return
         primary.remove(fd)
         if fd in other:
-            self._poller.modify(fd, rest)
+            # One that was closed without telling us is not watched any more; what is
+            # left of it here goes when it is told that it is lost.
+            with suppress(OSError):
+                self._poller.modify(fd, rest)
         else:
             del self._selectables[fd]
             self._poller.remove(fd)
@@ -167,31 +190,42 @@ class LeanReactor(posixbase.PosixReactorBase, posixbase._PollLikeMixin):  # noqa
     def doIteration(self, delay: float | None) -> None:
         """Wait up to *delay* seconds (None: for ever), and deal with what is ready."""
         ready = self._poller.poll(delay)
-        if not ready:
-            return
+        if ready:
+            stack = context.theContextTracker.currentContext().contexts
+            system = _LogContext(context.get(log.ILogContext) or {})
+            stack.append({log.ILogContext: system})
+            try:
+                self._dispatch(ready, system)
+            finally:
+                stack.pop()
+
+    def _dispatch(self, ready: list[tuple[int, int]], system: _LogContext) -> None:
         selectables = self._selectables
         fresh = self._poller.fresh
-        stack = context.theContextTracker.currentContext().contexts
-        system = _LogContext(context.get(log.ILogContext) or {})
-        stack.append({log.ILogContext: system})
-        try:
-            for fd, events in ready:
-                selectable = selectables.get(fd)
-                if selectable is None or (fresh and fd in fresh):
-                    # An event before it closed it, and perhaps another has its number.
+        for fd, events in ready:
+            selectable = selectables.get(fd)
+            if selectable is None or (fresh and fd in fresh):
+                # An event before it closed it, and perhaps another has its number.
+                continue
+            system.selectable = selectable
+            try:
+                if events != _READABLE:
+                    self._doReadOrWrite(selectable, fd, events)  # type: ignore[no-untyped-call]  # Twisted's
                     continue
-                system.selectable = selectable
+                # The same, for what is nearly always the case, with a call less.
                 try:
-                    if events == _READABLE and selectable.fileno() == fd:
-                        why = selectable.doRead()
-                        if why:
-                            self._disconnectSelectable(selectable, why, True)  # type: ignore[no-untyped-call]  # Twisted's
-                    else:
-                        self._doReadOrWrite(selectable, fd, events)  # type: ignore[no-untyped-call]  # Twisted's
-                except KeyboardInterrupt:
-                    raise
-                except BaseException as error:  # noqa: BLE001  # as _doReadOrWrite does
+                    why = (
+                        posixbase._NO_FILEDESC  # noqa: SLF001  # as _doReadOrWrite
+                        if selectable.fileno() == -1
+                        else selectable.doRead()
+                    )
+                except BaseException as error:  # noqa: BLE001  # as _doReadOrWrite
                     log.err()
-                    self._disconnectSelectable(selectable, error, True)  # type: ignore[no-untyped-call]  # Twisted's
-        finally:
-            stack.pop()
+                    self._disconnectSelectable(selectable, error, False)  # type: ignore[no-untyped-call]  # Twisted's
+                else:
+                    if why:
+                        self._disconnectSelectable(selectable, why, True)  # type: ignore[no-untyped-call]  # Twisted's
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # noqa: BLE001  # as callWithLogger
+                log.err()
