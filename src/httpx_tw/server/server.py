@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
+from twisted.logger import Logger
 
 from httpx_tw.app.app import App
 from httpx_tw.errors import ConfigurationError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from httpx_tw.observe.stats import ServerStats
 
 __all__ = ["Server", "tcp_endpoint"]
+
+_log = Logger()
 
 
 def tcp_endpoint(host: str, port: int) -> str:
@@ -82,7 +85,10 @@ class Server:
         self._access_log = access_log
         self._server_name = server_name
         self._tcp_keepalive = tcp_keepalive
-        self._factory: HTTPFactory | None = None
+        self._factory: HTTPFactory | None = None  # the latest; its figures stay
+        self._is_running = False
+        self._is_draining = False
+        self._waiting: list[Deferred[None]] = []  # for the end of the draining
         self._ports: list[IListeningPort] = []
         self._reactor: Any = None
         self.get = app.get
@@ -134,7 +140,7 @@ class Server:
         listening then), and raises ConfigurationError for an endpoint string that makes
         no sense, or when the server is running.
         """
-        if self._factory is not None:
+        if self._is_running or self._is_draining:
             raise ConfigurationError("the server is running already")
         factory = HTTPFactory(
             self.app,
@@ -156,6 +162,7 @@ class Server:
         ]
         self._factory = factory
         self._reactor = reactor
+        self._is_running = True
         return Deferred.fromCoroutine(self._listen_on(ready, factory))
 
     async def _listen_on(
@@ -176,20 +183,39 @@ class Server:
     def stop(self) -> Deferred[None]:
         """Stop listening, drain, and return a Deferred that fires when all is over.
 
-        Stopping a server that is not running is fine.
+        Stopping a server that is not running is fine; so is stopping one that is being
+        stopped: both Deferreds fire when it is over. Cancelling one changes nothing.
         """
-        factory, self._factory = self._factory, None
-        if factory is None:
-            return Deferred.fromCoroutine(_nothing())
+        stopped: Deferred[None] = Deferred()
+        self._waiting.append(stopped)
+        if self._is_running:
+            self._is_running = False
+            Deferred.fromCoroutine(self._drain())
+        elif not self._is_draining:
+            self._stopped()
+        return stopped
+
+    async def _drain(self) -> None:
         ports, self._ports = self._ports, []
-        return Deferred.fromCoroutine(
-            drain(factory, ports, self._reactor, self.timeouts.drain)
-        )
+        assert self._factory is not None
+        self._is_draining = True
+        try:
+            await drain(self._factory, ports, self._reactor, self.timeouts.drain)
+        except Exception:  # noqa: BLE001  # whoever waits is told that it is over
+            _log.failure("the server could not be stopped in good order")
+        self._is_draining = False
+        self._stopped()
+
+    def _stopped(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for deferred in waiting:
+            if not deferred.called:
+                deferred.callback(None)
 
     @property
     def is_running(self) -> bool:
         """Whether it was started and not stopped."""
-        return self._factory is not None
+        return self._is_running
 
     @property
     def addresses(self) -> list[Any]:
@@ -197,17 +223,13 @@ class Server:
         return [port.getHost() for port in self._ports]
 
     def statistics(self) -> ServerStats:
-        """Return the figures of this moment.
+        """Return the figures of this moment, or after ``stop`` the last ones.
 
-        :raises ConfigurationError: when the server is not running.
+        :raises ConfigurationError: when the server was never started.
         """
         if self._factory is None:
-            raise ConfigurationError("the server is not running")
+            raise ConfigurationError("the server was never started")
         return self._factory.statistics()
-
-
-async def _nothing() -> None:
-    return None
 
 
 def _endpoint(
