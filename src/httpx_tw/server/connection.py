@@ -8,45 +8,39 @@ from anywhere: → LINGERING (refused early; reading on) → CLOSING → CLOSED
 
 from __future__ import annotations
 
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from httpx_tw.app.percent import decoded_path
 from httpx_tw.app.request import Request
-from httpx_tw.app.response import Response, to_json, to_response
-from httpx_tw.app.upgrade import SwitchProtocols
 from httpx_tw.errors import (
     BodyConsumed,
     BodyTooLarge,
     ConnectionLost,
     DeadlinePassed,
-    HTTPError,
-    LocalProtocolError,
     RemoteProtocolError,
 )
-from httpx_tw.headers import checked_value
 from httpx_tw.protocol.events import (
     END_OF_MESSAGE,
     NEED_DATA,
     PAUSED,
     RequestHead,
 )
-from httpx_tw.protocol.grammar import list_members
-from httpx_tw.protocol.http1 import Event, ServerSide
 from httpx_tw.protocol.http1_reader import origin_form
 from httpx_tw.protocol.http1_writer import reason_phrase
+from httpx_tw.server.answering import DISCARD_LIMIT, Answering
 from httpx_tw.server.deadlines import NEVER
 from httpx_tw.server.exchange import Exchange
-from httpx_tw.server.wire import Phase, Wire
+from httpx_tw.server.wire import Phase
 
 if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
     from httpx_tw.app.route import Route
+    from httpx_tw.protocol.http1 import Event
     from httpx_tw.server.factory import HTTPFactory
 
 __all__ = ["HTTP1Connection"]
@@ -55,46 +49,22 @@ _log = Logger()
 
 _TEXT: Final = [(b"content-type", b"text/plain; charset=utf-8")]
 
-_DISCARD_LIMIT: Final = 64 * 1024
-"""A body nobody read is read to its end, to keep the connection, up to this size."""
-
-
-def _drop(result: Any) -> None:
-    """Let go of what a handler returned: a coroutine warns if it never runs."""
-    if isinstance(result, CoroutineType):
-        result.close()
-
-
 _IDLE: Final = Phase.IDLE
 _WRITING: Final = Phase.WRITING
 _LINGERING: Final = Phase.LINGERING
 
 
 @implementer(IProtocol, IHalfCloseableProtocol)
-class HTTP1Connection(Wire):
+class HTTP1Connection(Answering):
     """The protocol of one connection. Everything happens on the reactor thread."""
 
-    __slots__ = (
-        "_advancing",
-        "_streamed",
-        "_to_discard",
-        "exchange",
-        "http",
-        "requests",
-        "switched_to",
-    )
+    __slots__ = ("_advancing", "_to_discard", "requests")
 
     def __init__(self, factory: HTTPFactory) -> None:
         super().__init__(factory)
-        self.http = ServerSide(factory.parser, factory.limits)
         self.requests = 0
         self._advancing = False
-        # The exchange going on, if it takes longer than one call.
-        self.exchange: Exchange | None = None
-        self._streamed = 0  # bytes of response body sent, before chunking
         self._to_discard = 0  # bytes of request body we are willing to skip
-        # Who has the connection after a switch of protocols.
-        self.switched_to: Any = None
 
     # Called by Twisted: IProtocol, IHalfCloseableProtocol
 
@@ -259,7 +229,7 @@ class HTTP1Connection(Wire):
         if head.body_length:
             self._with_body(head, path, query, route, params)
             return
-        self._answer(Request(head, path, query, route, params, self, b""))
+        self.answer(Request(head, path, query, route, params, self, b""))
 
     def _maybe_last(self) -> None:
         limit = self.factory.limits.max_requests_per_connection
@@ -284,19 +254,12 @@ class HTTP1Connection(Wire):
         if route.is_async or not is_refusal:
             request.give_body(body)
         if streams:
-            self._processing(route)
-            self._answer(request)
+            self.processing(route)
+            self.answer(request)
         else:
             self.phase = Phase.COLLECTING
             self.deadline = NEVER  # the exchange's pace governs it
             self.body_wanted()
-
-    def _processing(self, route: Route) -> None:
-        self.phase = Phase.PROCESSING
-        timeout = (
-            self.factory.timeouts.handler if route.timeout is None else route.timeout
-        )
-        self.set_deadline(timeout)
 
     def _body_received(self, data: bytes) -> None:
         exchange = self.exchange
@@ -306,7 +269,7 @@ class HTTP1Connection(Wire):
         exchange.body_received(data, self.factory.seconds())
         if self.phase is Phase.PROCESSING:
             # The handler's time counts from the last byte it was sent.
-            self._processing(exchange.request.route)
+            self.processing(exchange.request.route)
 
     def _discard(self, data: bytes) -> None:
         self._to_discard -= len(data)
@@ -316,176 +279,18 @@ class HTTP1Connection(Wire):
     def _body_ended(self) -> None:
         exchange = self.exchange
         if exchange is None:
-            self._exchange_over()
+            self.exchange_over()
             return
         exchange.body_ended(self.http.trailers)
         if self.phase is Phase.COLLECTING:
             # It is a request like any without a body now.
             self.exchange = None
             exchange.request.give_body(exchange.collected())
-            self._answer(exchange.request)
+            self.answer(exchange.request)
 
-    # The answer
+    # The end of an exchange
 
-    def _answer(self, request: Request) -> None:
-        """Call the handler and deal with what it returns."""
-        try:
-            result = request.route.call(request)
-        except Exception:  # noqa: BLE001  # whatever a handler raises is answered
-            self.failed(request, Failure())
-            return
-        http = self.http
-        kind = type(result)
-        if (
-            (kind is str or kind is dict or kind is list)
-            and http.keep_alive
-            and self.exchange is None
-            and request.head.is_http11
-            and request.head.method != "HEAD"
-        ):
-            # What most handlers return, by the shortest way: settle() would send the
-            # same bytes, 1.5 µs later.
-            factory = self.factory
-            fixed = factory.fixed
-            try:
-                if kind is str:
-                    start, body = fixed.text_head, result.encode()
-                else:
-                    start, body = fixed.json_head, to_json(result)
-            except Exception:  # noqa: BLE001  # what cannot be encoded is the handler's
-                self.failed(request, Failure())
-                return
-            length = len(body)
-            self.send(b"%b%d\r\n\r\n%b" % (start, length, body))
-            factory.responses[2] += 1
-            if factory.access_log is not None:
-                self._log_access(request, 200, length)
-            http.start_next_cycle()
-            self.phase = _IDLE
-            return
-        self.settle(request, result)
-
-    def settle(self, request: Request, result: Any) -> None:
-        """Send *result*, what a handler or an error page gave, or wait for it."""
-        if self.phase >= _LINGERING:
-            # Whoever made it had the connection closed meanwhile.
-            _drop(result)
-        elif isinstance(result, CoroutineType):
-            self._exchange_for(request).run(result)
-        elif isinstance(result, Deferred):
-            self._exchange_for(request).wait_for(result)
-        elif isinstance(result, SwitchProtocols):
-            self._switch(request, result)
-        else:
-            try:
-                self._respond(request, to_response(result))
-            except Exception:  # noqa: BLE001  # the handler returned what cannot be sent
-                self.failed(request, Failure())
-
-    def _exchange_for(self, request: Request) -> Exchange:
-        if self.exchange is None:
-            self.exchange = Exchange(self, request, 0)
-        if self.phase is not Phase.PROCESSING:
-            self._processing(request.route)
-        return self.exchange
-
-    def failed(self, request: Request, failure: Failure) -> None:
-        """Answer for a handler that raised."""
-        response = self.factory.app.error_response(request, failure)
-        if not failure.check(HTTPError, RemoteProtocolError):
-            self.factory.handler_errors += 1
-        if self.phase >= _WRITING:
-            # The connection was refused or lost meanwhile, or its response had begun.
-            _drop(response)
-            if self.phase is _WRITING:
-                self.abort()
-            return
-        self.settle(request, response)
-
-    def _respond(self, request: Request, response: Response) -> None:
-        http = self.http
-        if response.headers.closes:
-            http.keep_alive = False
-        if not http.body_is_read:
-            self._decide_about_unread_body()
-        body = response.body
-        fixed = self.factory.fixed.lines
-        if type(body) is bytes:
-            self.send(http.response(response.status, fixed, response.headers.raw, body))
-            self._count(request, response.status, len(body))
-            self._exchange_over()
-            return
-        head = http.response_head(
-            response.status, fixed, response.headers.raw, response.content_length
-        )
-        exchange = self._exchange_for(request)
-        self.phase = _WRITING
-        self.deadline = NEVER
-        self._streamed = 0
-        self.send(head)
-        exchange.stream(response)
-
-    def _decide_about_unread_body(self) -> None:
-        """Go on with this connection only if what nobody read is soon read."""
-        exchange = self.exchange
-        if exchange is not None and exchange.continue_owed:
-            # RFC 9110 section 10.1.1: the client may or may not send the body now.
-            self.http.keep_alive = False
-        elif self.http.body_left > _DISCARD_LIMIT or not self.factory.timeouts.linger:
-            self.http.keep_alive = False
-
-    def send_body(self, data: bytes) -> None:
-        """Send a piece of a streaming response's body; b"" sends nothing."""
-        wire = self.http.data(data)
-        if wire:
-            self._streamed += len(data)
-            self.send(wire)
-
-    def stream_ended(self) -> None:
-        """End a streaming response that is complete."""
-        exchange = self.exchange
-        assert exchange is not None
-        try:
-            ending = self.http.end()
-        except LocalProtocolError:
-            _log.failure(
-                "the response to {method} {path} was shorter than it said: aborted",
-                method=exchange.request.method,
-                path=exchange.request.path,
-            )
-            self.stream_failed()
-            return
-        if ending:
-            self.send(ending)
-        self._count(exchange.request, exchange.status, self._streamed)
-        self._exchange_over()
-
-    def stream_failed(self) -> None:
-        """End a streaming response that cannot be completed."""
-        self.factory.handler_errors += 1
-        self.exchange = None
-        self.abort()
-
-    def _count(self, request: Request, status: int, length: int) -> None:
-        self.factory.responses[status // 100] += 1
-        if self.factory.access_log is not None:
-            self._log_access(request, status, length)
-
-    def _log_access(self, request: Request, status: int, length: int) -> None:
-        access_log = self.factory.access_log
-        assert access_log is not None
-        head = request.head
-        access_log.record(
-            self.client_host,
-            head.method,
-            head.target,
-            "1.1" if head.is_http11 else "1.0",
-            status,
-            length,
-            head.headers,
-        )
-
-    def _exchange_over(self) -> None:
+    def exchange_over(self) -> None:
         """The response is written: on to the next request, or to the end."""
         http = self.http
         exchange, self.exchange = self.exchange, None
@@ -497,7 +302,7 @@ class HTTP1Connection(Wire):
                 return
             if self.phase is not Phase.DISCARDING:
                 self.phase = Phase.DISCARDING
-                self._to_discard = _DISCARD_LIMIT
+                self._to_discard = DISCARD_LIMIT
                 self.set_deadline(self.factory.timeouts.linger)
         else:
             http.start_next_cycle()
@@ -509,40 +314,6 @@ class HTTP1Connection(Wire):
         self.resume_reading()
         if not (self._advancing or self._write_paused):
             self._next()
-
-    def _switch(self, request: Request, switch: SwitchProtocols) -> None:
-        offered = list_members(request.headers.get("upgrade", "").encode("latin-1"))
-        if not request.head.upgrade or switch.name.lower().encode() not in offered:
-            error = LocalProtocolError(f"the client did not offer {switch.name!r}")
-            self.failed(request, Failure(error))
-            return
-        if not self.http.body_is_read:
-            # RFC 9110 section 7.8: the request comes first, all of it.
-            error = LocalProtocolError("the request has a body that was not read")
-            self.failed(request, Failure(error))
-            return
-        fields = [
-            (b"upgrade", checked_value(switch.name)),
-            (b"connection", b"upgrade"),
-            *([] if switch.headers is None else switch.headers.raw),
-        ]
-        self.send(self.http.interim(101, fields))
-        self._count(request, 101, 0)
-        self.exchange = None
-        self.phase = Phase.SWITCHED
-        self.deadline = NEVER
-        self._outgoing = None
-        self.transport.unregisterProducer()
-        self.switched_to = switch.protocol
-        self.resume_reading()
-        rest = self.http.switch_protocols()
-        try:
-            switch.protocol.makeConnection(self.transport)
-            if rest:
-                switch.protocol.dataReceived(rest)
-        except Exception:  # noqa: BLE001  # it is somebody else's protocol
-            _log.failure("the {name} protocol failed", name=switch.name)
-            self.transport.abortConnection()
 
     # Refusing and ending
 
@@ -570,7 +341,7 @@ class HTTP1Connection(Wire):
         body = f"{status} {reason_phrase(status)}: {message}\n".encode()
         self.send(http.response(status, self.factory.fixed.lines, _TEXT, body))
         if exchange is not None:
-            self._count(exchange.request, status, len(body))
+            self.count(exchange.request, status, len(body))
         else:
             self.factory.refused(self.client_host, status, len(body))
         self.linger()
@@ -610,20 +381,3 @@ class HTTP1Connection(Wire):
         else:
             # Idle; silent since accept; or it did not go in the time we lingered.
             self.close()
-
-    def body_wanted(self) -> None:
-        """The application waits for body: see BodyLink."""
-        exchange = self.exchange
-        if exchange is None or self.http.body_is_read:
-            return
-        if exchange.continue_owed and not exchange.response_started:
-            exchange.continue_owed = False
-            self.send(self.http.interim(100))
-        exchange.reading_goes_on(self.factory.seconds())
-        self.resume_reading()
-
-    def body_sated(self) -> None:
-        """The application has more body than it has read: see BodyLink."""
-        if self.exchange is not None:
-            self.exchange.reading_held(self.factory.seconds())
-        self.pause_reading()

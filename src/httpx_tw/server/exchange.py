@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from httpx_tw.app.request import Request
     from httpx_tw.app.response import Response
     from httpx_tw.headers import HeaderPairs
-    from httpx_tw.server.connection import HTTP1Connection
+    from httpx_tw.server.answering import Answering
 
 __all__ = ["Exchange"]
 
@@ -64,9 +64,7 @@ class Exchange:
         "status",
     )
 
-    def __init__(
-        self, connection: HTTP1Connection, request: Request, max_body: int
-    ) -> None:
+    def __init__(self, connection: Answering, request: Request, max_body: int) -> None:
         self._connection = connection
         self.request = request
         self.response_started = False

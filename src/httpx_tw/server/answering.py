@@ -1,0 +1,281 @@
+"""How a request is answered: at once, later, piece by piece, or in another protocol."""
+
+from __future__ import annotations
+
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from httpx_tw.app.response import Response, to_json, to_response
+from httpx_tw.app.upgrade import SwitchProtocols
+from httpx_tw.errors import HTTPError, LocalProtocolError, RemoteProtocolError
+from httpx_tw.headers import checked_value
+from httpx_tw.protocol.grammar import list_members
+from httpx_tw.protocol.http1 import ServerSide
+from httpx_tw.server.deadlines import NEVER
+from httpx_tw.server.exchange import Exchange
+from httpx_tw.server.wire import Phase, Wire
+
+if TYPE_CHECKING:
+    from httpx_tw.app.request import Request
+    from httpx_tw.app.route import Route
+    from httpx_tw.server.factory import HTTPFactory
+
+__all__ = ["DISCARD_LIMIT", "Answering"]
+
+_log = Logger()
+
+DISCARD_LIMIT: Final = 64 * 1024
+"""A body nobody read is read to its end, to keep the connection, up to this size."""
+
+_IDLE: Final = Phase.IDLE
+_WRITING: Final = Phase.WRITING
+_LINGERING: Final = Phase.LINGERING
+
+
+class Answering(Wire):
+    """The half of a connection that answers. See connection.py for the other."""
+
+    __slots__ = ("_streamed", "exchange", "http", "switched_to")
+
+    def __init__(self, factory: HTTPFactory) -> None:
+        super().__init__(factory)
+        self.http = ServerSide(factory.parser, factory.limits)
+        # The exchange going on, if it takes longer than one call.
+        self.exchange: Exchange | None = None
+        self._streamed = 0  # bytes of response body sent, before chunking
+        # Who has the connection after a switch of protocols.
+        self.switched_to: Any = None
+
+    def exchange_over(self) -> None:
+        """The response is written: on to the next request, or to the end."""
+        raise NotImplementedError
+
+    def processing(self, route: Route) -> None:
+        """Note that a handler is at work, and how long it may be."""
+        self.phase = Phase.PROCESSING
+        timeout = (
+            self.factory.timeouts.handler if route.timeout is None else route.timeout
+        )
+        self.set_deadline(timeout)
+
+    def answer(self, request: Request) -> None:
+        """Call the handler and deal with what it returns."""
+        try:
+            result = request.route.call(request)
+        except Exception:  # noqa: BLE001  # whatever a handler raises is answered
+            self.failed(request, Failure())
+            return
+        http = self.http
+        kind = type(result)
+        if (
+            (kind is str or kind is dict or kind is list)
+            and http.keep_alive
+            and self.exchange is None
+            and request.head.is_http11
+            and request.head.method != "HEAD"
+        ):
+            # What most handlers return, by the shortest way: settle() would send the
+            # same bytes, 1.5 µs later.
+            factory = self.factory
+            fixed = factory.fixed
+            try:
+                if kind is str:
+                    start, body = fixed.text_head, result.encode()
+                else:
+                    start, body = fixed.json_head, to_json(result)
+            except Exception:  # noqa: BLE001  # what cannot be encoded is the handler's
+                self.failed(request, Failure())
+                return
+            length = len(body)
+            self.send(b"%b%d\r\n\r\n%b" % (start, length, body))
+            factory.responses[2] += 1
+            if factory.access_log is not None:
+                self._log_access(request, 200, length)
+            http.start_next_cycle()
+            self.phase = _IDLE
+            return
+        self.settle(request, result)
+
+    def settle(self, request: Request, result: Any) -> None:
+        """Send *result*, what a handler or an error page gave, or wait for it."""
+        if self.phase >= _LINGERING:
+            # Whoever made it had the connection closed meanwhile.
+            _drop(result)
+        elif isinstance(result, CoroutineType):
+            self._exchange_for(request).run(result)
+        elif isinstance(result, Deferred):
+            self._exchange_for(request).wait_for(result)
+        elif isinstance(result, SwitchProtocols):
+            self._switch(request, result)
+        else:
+            try:
+                self._respond(request, to_response(result))
+            except Exception:  # noqa: BLE001  # the handler returned what cannot be sent
+                self.failed(request, Failure())
+
+    def _exchange_for(self, request: Request) -> Exchange:
+        if self.exchange is None:
+            self.exchange = Exchange(self, request, 0)
+        if self.phase is not Phase.PROCESSING:
+            self.processing(request.route)
+        return self.exchange
+
+    def failed(self, request: Request, failure: Failure) -> None:
+        """Answer for a handler that raised."""
+        response = self.factory.app.error_response(request, failure)
+        if not failure.check(HTTPError, RemoteProtocolError):
+            self.factory.handler_errors += 1
+        if self.phase >= _WRITING:
+            # The connection was refused or lost meanwhile, or its response had begun.
+            _drop(response)
+            if self.phase is _WRITING:
+                self.abort()
+            return
+        self.settle(request, response)
+
+    def _respond(self, request: Request, response: Response) -> None:
+        http = self.http
+        if response.headers.closes:
+            http.keep_alive = False
+        if not http.body_is_read:
+            self._decide_about_unread_body()
+        body = response.body
+        fixed = self.factory.fixed.lines
+        if type(body) is bytes:
+            self.send(http.response(response.status, fixed, response.headers.raw, body))
+            self.count(request, response.status, len(body))
+            self.exchange_over()
+            return
+        head = http.response_head(
+            response.status, fixed, response.headers.raw, response.content_length
+        )
+        exchange = self._exchange_for(request)
+        self.phase = _WRITING
+        self.deadline = NEVER
+        self._streamed = 0
+        self.send(head)
+        exchange.stream(response)
+
+    def _decide_about_unread_body(self) -> None:
+        """Go on with this connection only if what nobody read is soon read."""
+        exchange = self.exchange
+        if exchange is not None and exchange.continue_owed:
+            # RFC 9110 section 10.1.1: the client may or may not send the body now.
+            self.http.keep_alive = False
+        elif self.http.body_left > DISCARD_LIMIT or not self.factory.timeouts.linger:
+            self.http.keep_alive = False
+
+    def send_body(self, data: bytes) -> None:
+        """Send a piece of a streaming response's body; b"" sends nothing."""
+        wire = self.http.data(data)
+        if wire:
+            self._streamed += len(data)
+            self.send(wire)
+
+    def stream_ended(self) -> None:
+        """End a streaming response that is complete."""
+        exchange = self.exchange
+        assert exchange is not None
+        try:
+            ending = self.http.end()
+        except LocalProtocolError:
+            _log.failure(
+                "the response to {method} {path} was shorter than it said: aborted",
+                method=exchange.request.method,
+                path=exchange.request.path,
+            )
+            self.stream_failed()
+            return
+        if ending:
+            self.send(ending)
+        self.count(exchange.request, exchange.status, self._streamed)
+        self.exchange_over()
+
+    def stream_failed(self) -> None:
+        """End a streaming response that cannot be completed."""
+        self.factory.handler_errors += 1
+        self.exchange = None
+        self.abort()
+
+    def count(self, request: Request, status: int, length: int) -> None:
+        """Count a request answered, and put it in the access log."""
+        self.factory.responses[status // 100] += 1
+        if self.factory.access_log is not None:
+            self._log_access(request, status, length)
+
+    def _log_access(self, request: Request, status: int, length: int) -> None:
+        access_log = self.factory.access_log
+        assert access_log is not None
+        head = request.head
+        access_log.record(
+            self.client_host,
+            head.method,
+            head.target,
+            "1.1" if head.is_http11 else "1.0",
+            status,
+            length,
+            head.headers,
+        )
+
+    def _switch(self, request: Request, switch: SwitchProtocols) -> None:
+        offered = list_members(request.headers.get("upgrade", "").encode("latin-1"))
+        if not request.head.upgrade or switch.name.lower().encode() not in offered:
+            error = LocalProtocolError(f"the client did not offer {switch.name!r}")
+            self.failed(request, Failure(error))
+            return
+        if not self.http.body_is_read:
+            # RFC 9110 section 7.8: the request comes first, all of it.
+            error = LocalProtocolError("the request has a body that was not read")
+            self.failed(request, Failure(error))
+            return
+        fields = [
+            (b"upgrade", checked_value(switch.name)),
+            (b"connection", b"upgrade"),
+            *([] if switch.headers is None else switch.headers.raw),
+        ]
+        self.send(self.http.interim(101, fields))
+        self.count(request, 101, 0)
+        self.exchange = None
+        self.phase = Phase.SWITCHED
+        self.deadline = NEVER
+        self._outgoing = None
+        self.transport.unregisterProducer()
+        self.switched_to = switch.protocol
+        self.resume_reading()
+        rest = self.http.switch_protocols()
+        try:
+            switch.protocol.makeConnection(self.transport)
+            if rest:
+                switch.protocol.dataReceived(rest)
+        except Exception:  # noqa: BLE001  # it is somebody else's protocol
+            _log.failure("the {name} protocol failed", name=switch.name)
+            self.transport.abortConnection()
+
+    # What a body asks of its connection: BodyLink
+
+    def body_wanted(self) -> None:
+        """The application waits for body: see BodyLink."""
+        exchange = self.exchange
+        if exchange is None or self.http.body_is_read:
+            return
+        if exchange.continue_owed and not exchange.response_started:
+            exchange.continue_owed = False
+            self.send(self.http.interim(100))
+        exchange.reading_goes_on(self.factory.seconds())
+        self.resume_reading()
+
+    def body_sated(self) -> None:
+        """The application has more body than it has read: see BodyLink."""
+        if self.exchange is not None:
+            self.exchange.reading_held(self.factory.seconds())
+        self.pause_reading()
+
+
+def _drop(result: Any) -> None:
+    """Let go of what a handler returned: a coroutine warns if it never runs."""
+    if isinstance(result, CoroutineType):
+        result.close()
