@@ -9,8 +9,6 @@ from httpx_tw.limits import Timeouts
 from httpx_tw.server.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from httpx_tw.app.app import App
 
 __all__ = ["ServesAppMixin"]
@@ -31,9 +29,6 @@ class ServesAppMixin:
     What is served is drained and stopped when the test is over.
     """
 
-    if TYPE_CHECKING:
-        addCleanup: Callable[..., object]  # noqa: N815  # unittest's
-
     async def serve(self, app: App, *, reactor: Any = None, **options: Any) -> str:
         """Serve *app* on a free port of loopback and return its URL, without a slash.
 
@@ -53,5 +48,5 @@ class ServesAppMixin:
             reactor = importlib.import_module("twisted.internet.reactor")
         server = Server(app, port=0, **{"timeouts": _TIMEOUTS, **options})
         await server.start(reactor)
-        self.addCleanup(server.stop)
+        self.addCleanup(server.stop)  # type: ignore[attr-defined]  # TestCase's
         return server
