@@ -45,6 +45,15 @@ def _is_test_case(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(autouse=True)
+def own_directory(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run trial's test cases in a directory of their own, as trial does."""
+    if _is_test_case(request.node):
+        monkeypatch.chdir(request.getfixturevalue("tmp_path"))
+
+
+@pytest.fixture(autouse=True)
 def nothing_is_left_behind() -> Iterator[None]:
     before = held_resources()
     yield
