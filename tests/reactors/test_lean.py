@@ -6,8 +6,6 @@ import gc
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from functools import partial
 from itertools import pairwise
@@ -585,31 +583,3 @@ class PollTests(LeanContract, SynchronousTestCase):
 class KqueueTests(LeanContract, SynchronousTestCase):
     interface = "kqueue"
     has_stock = False
-
-
-# Installed, run and stopped; then the interpreter ends.
-PROGRAM = """
-import sys
-from httpx_tw.reactors import {interface}
-{interface}.install()
-from twisted.internet import reactor
-from twisted.internet.error import ReactorAlreadyInstalledError
-print(type(reactor).__module__)
-try:
-    {interface}.install()
-except ReactorAlreadyInstalledError:
-    print("once only")
-reactor.callLater(0, reactor.stop)
-reactor.run()
-"""
-
-
-def run_program(interface: str) -> subprocess.CompletedProcess[str]:
-    """Run PROGRAM in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-X", "dev", "-c", PROGRAM.format(interface=interface)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )

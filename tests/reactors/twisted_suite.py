@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from typing import Any, NamedTuple
 
 from tests.service.processes import environment
@@ -46,14 +47,16 @@ class Outcome(NamedTuple):
 
 def outcome_of(alias: str, reactor: str, modules: tuple[str, ...] = ALL) -> Outcome:
     """Run *modules* of twisted.internet.test on *reactor*, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", __name__, alias, reactor, *modules],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-        env=environment(PYTHONPATH=os.pathsep.join(filter(None, sys.path))),
-    )
+    with tempfile.TemporaryDirectory() as directory:
+        done = subprocess.run(
+            [sys.executable, "-m", __name__, alias, reactor, *modules],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+            cwd=directory,  # the tests leave files
+            env=environment(PYTHONPATH=os.pathsep.join(filter(None, sys.path))),
+        )
     assert done.returncode == 0, done.stderr
     return Outcome(**json.loads(done.stdout.splitlines()[-1]))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import select
+import sys
 from typing import TYPE_CHECKING, ClassVar
 
 from twisted.internet.interfaces import IReactorDaemonize
 from twisted.internet.main import installReactor
 from zope.interface import implementer
 
+from httpx_tw.errors import ConfigurationError
 from httpx_tw.reactors.lean import LeanReactor
 from httpx_tw.reactors.poller import KqueuePoller
 
@@ -38,5 +41,8 @@ def install() -> None:
     """Make it this process's reactor.
 
     :raises ReactorAlreadyInstalledError: when there is one.
+    :raises ConfigurationError: when the platform has no kqueue.
     """
+    if not hasattr(select, "kqueue"):
+        raise ConfigurationError(f"no kqueue on {sys.platform}")
     installReactor(KqueueReactor())

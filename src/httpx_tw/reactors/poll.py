@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import select
+import sys
+
 from twisted.internet.main import installReactor
 
+from httpx_tw.errors import ConfigurationError
 from httpx_tw.reactors.lean import LeanReactor
 from httpx_tw.reactors.poller import PollPoller
 
@@ -20,5 +24,8 @@ def install() -> None:
     """Make it this process's reactor.
 
     :raises ReactorAlreadyInstalledError: when there is one.
+    :raises ConfigurationError: when the platform has no poll.
     """
+    if not hasattr(select, "poll"):
+        raise ConfigurationError(f"no poll on {sys.platform}")
     installReactor(PollReactor())

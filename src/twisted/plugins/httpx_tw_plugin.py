@@ -1,5 +1,6 @@
 """What Twisted finds of us: names only, so that twistd stays quick for everybody."""
 
+from twisted.application.reactors import Reactor
 from twisted.application.service import ServiceMaker
 
 httpx_tw_service = ServiceMaker(
@@ -7,4 +8,14 @@ httpx_tw_service = ServiceMaker(
     "httpx_tw.service.maker",
     "An HTTP server for httpx_tw applications",
     "httpx-tw",
+)
+
+httpx_tw_epoll = Reactor(
+    "httpx-epoll", "httpx_tw.reactors.epoll", "httpx_tw's lean reactor over epoll(7)"
+)
+httpx_tw_kqueue = Reactor(
+    "httpx-kqueue", "httpx_tw.reactors.kqueue", "httpx_tw's lean reactor over kqueue(2)"
+)
+httpx_tw_poll = Reactor(
+    "httpx-poll", "httpx_tw.reactors.poll", "httpx_tw's lean reactor over poll(2)"
 )
