@@ -94,7 +94,7 @@ def test_it_binds_before_privileges_are_shed_and_speaks_after() -> None:
     stage.stop()
     assert after == [
         f"serving shop:app on {url}",
-        "MemoryReactorClock; handlers run on the reactor thread",
+        "reactor MemoryReactorClock; handlers run on the reactor thread",
         "limits: connections 1000, body 10M, header block 16K, "
         "requests per connection off",
         "timeouts: head 10s, body-idle 30s, response-idle 30s, keep-alive 60s, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -14,6 +13,7 @@ from httpx_tw.errors import ConfigurationError
 from httpx_tw.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts
 from httpx_tw.server.draining import drain
 from httpx_tw.server.factory import HTTPFactory
+from httpx_tw.server.reactor_choice import reactor_of_this_process
 from httpx_tw.transport.listener import ListeningReactor
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ class Server:
         """Bind, then run the reactor until it is stopped (SIGINT, SIGTERM).
 
         Requests in flight at the end are drained. *port* and *host*: None for those the
-        server was made with.
+        server was made with. The reactor is the one that is installed; if none is, the
+        best of ours for the platform.
 
         :raises CannotListenError: when the address cannot be bound.
         """
@@ -115,9 +116,8 @@ class Server:
         if host is not None:
             self.host = host
         # The one place that takes the reactor which runs this process: a program that
-        # calls listen() has none of its own. Imported here, so that importing us
-        # installs nothing.
-        reactor: Any = importlib.import_module("twisted.internet.reactor")
+        # calls listen() has none of its own.
+        reactor = reactor_of_this_process()
         problems: list[Any] = []
         starting = self.start(reactor)
         starting.addErrback(problems.append)

@@ -9,6 +9,7 @@ from twisted.logger import globalLogBeginner, textFileLogObserver
 from twisted.python.usage import UsageError
 
 from httpx_tw.errors import ConfigurationError
+from httpx_tw.server.reactor_choice import reactor_of_this_process
 from httpx_tw.service.complaints import complain
 from httpx_tw.service.maker import Options, make_service
 from httpx_tw.service.preflight import check_addresses
@@ -33,8 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = Options()  # type: ignore[no-untyped-call]  # Twisted has no types for it
     try:
         options.parseOptions(arguments)
-        from twisted.internet import reactor  # noqa: TID251  # this is the program that runs it
-
+        reactor = reactor_of_this_process()
         check_addresses(reactor, options.configuration.listen)
         service = make_service(options.configuration, reactor)
         globalLogBeginner.beginLoggingTo(

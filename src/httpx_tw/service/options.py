@@ -12,6 +12,7 @@ from twisted.python.usage import UsageError
 
 from httpx_tw import __version__
 from httpx_tw.errors import ConfigurationError
+from httpx_tw.server.reactor_choice import install_best_reactor
 from httpx_tw.service.complaints import complain
 from httpx_tw.service.configuration import (
     OPTIONS,
@@ -120,6 +121,10 @@ class Options(UsageOptions):
             self.configuration = configuration_from(given)
         except ConfigurationError as error:
             raise UsageError(str(error)) from error
+        if self.parent is not None:
+            # twistd and twist install Twisted's default after this, unless --reactor,
+            # which they have read by now, has installed one before.
+            install_best_reactor()
 
     def _was_given(self, option: Option) -> bool:
         value = self.opts.get(option.name)

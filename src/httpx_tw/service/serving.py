@@ -9,6 +9,7 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
 from httpx_tw.errors import ConfigurationError
+from httpx_tw.server.reactor_choice import name_of
 from httpx_tw.service.addresses import cannot_listen, endpoint_from, url_of
 from httpx_tw.service.quantities import format_duration, format_size
 
@@ -147,8 +148,8 @@ class HTTPService(Service):
         for url in self.urls:
             _log.info("serving {what} on {url}", what=self._what, url=url)
         _log.info(
-            "{reactor}; handlers run on the reactor thread",
-            reactor=type(self._reactor).__name__,
+            "reactor {reactor}; handlers run on the reactor thread",
+            reactor=name_of(self._reactor),
         )
         _log.info("limits: {limits}", limits=_summary_of_limits(server.limits))
         _log.info(
