@@ -14,8 +14,9 @@ from httpx_tw.protocol.events import (
     RequestHead,
     ResponseHead,
 )
-from httpx_tw.protocol.http1 import ClientSide, ServerSide
+from httpx_tw.protocol.http1_client import ClientSide
 from httpx_tw.protocol.http1_reader import RequestHeadParser, ResponseHeadParser
+from httpx_tw.protocol.http1_server import ServerSide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from httpx_tw.headers import Headers
 from httpx_tw.limits import DEFAULT_LIMITS, Limits
 from httpx_tw.protocol.events import END_OF_MESSAGE, RequestHead, ResponseHead
-from httpx_tw.protocol.http1 import ClientSide, ServerSide
+from httpx_tw.protocol.http1_client import ClientSide
 from httpx_tw.protocol.http1_reader import RequestHeadParser, ResponseHeadParser
+from httpx_tw.protocol.http1_server import ServerSide
 from httpx_tw.testing.strategies import (
     SampleRequest,
     SampleResponse,

@@ -24,8 +24,9 @@ from httpx_tw.protocol.events import (
     RequestHead,
     ResponseHead,
 )
-from httpx_tw.protocol.http1 import ClientSide, ServerSide
+from httpx_tw.protocol.http1_client import ClientSide
 from httpx_tw.protocol.http1_reader import RequestHeadParser, ResponseHeadParser
+from httpx_tw.protocol.http1_server import ServerSide
 from tests.protocol.work import assert_linear
 
 if TYPE_CHECKING:

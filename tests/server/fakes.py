@@ -14,7 +14,7 @@ from httpx_tw.errors import HTTPXError
 from httpx_tw.headers import Headers
 from httpx_tw.limits import Limits, Timeouts
 from httpx_tw.protocol.events import END_OF_MESSAGE, NEED_DATA, ResponseHead
-from httpx_tw.protocol.http1 import ClientSide
+from httpx_tw.protocol.http1_client import ClientSide
 from httpx_tw.protocol.http1_reader import ResponseHeadParser
 from httpx_tw.server.factory import HTTPFactory
 from httpx_tw.testing.memory import MemoryTransport

@@ -14,7 +14,7 @@ from httpx_tw.app.upgrade import SwitchProtocols
 from httpx_tw.errors import HTTPError, LocalProtocolError, RemoteProtocolError
 from httpx_tw.headers import checked_value
 from httpx_tw.protocol.grammar import list_members
-from httpx_tw.protocol.http1 import ServerSide
+from httpx_tw.protocol.http1_server import ServerSide
 from httpx_tw.server.deadlines import NEVER
 from httpx_tw.server.exchange import Exchange
 from httpx_tw.server.wire import Phase, Wire

@@ -14,7 +14,7 @@ from httpx_tw.app.cookies import parse_cookies
 from httpx_tw.errors import ConnectionLost, HTTPError, HTTPXError, RemoteProtocolError
 from httpx_tw.headers import Headers
 from httpx_tw.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts
-from httpx_tw.protocol.http1 import ClientSide
+from httpx_tw.protocol.http1_client import ClientSide
 from httpx_tw.protocol.http1_reader import ResponseHeadParser
 from httpx_tw.server.factory import HTTPFactory
 from httpx_tw.testing.conversation import (

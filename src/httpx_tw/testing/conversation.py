@@ -12,7 +12,8 @@ from httpx_tw.protocol.events import END_OF_MESSAGE, NEED_DATA, ResponseHead
 
 if TYPE_CHECKING:
     from httpx_tw.headers import HeaderPairs
-    from httpx_tw.protocol.http1 import ClientSide, Event
+    from httpx_tw.protocol.http1 import Event
+    from httpx_tw.protocol.http1_client import ClientSide
     from httpx_tw.testing.memory import MemoryTransport
 
 __all__ = ["Connection", "PendingResponse", "StillWaiting", "TestResponse"]

@@ -1,0 +1,181 @@
+"""The client's side of an HTTP/1.1 connection. See http1.py for what sides are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from httpx_tw.errors import IncompleteMessage, LocalProtocolError, RemoteProtocolError
+from httpx_tw.protocol.events import (
+    END_OF_MESSAGE,
+    NEED_DATA,
+    PAUSED,
+    PEER_CLOSED,
+    UNTIL_CLOSE,
+    ResponseHead,
+)
+from httpx_tw.protocol.framing import BodyReader, body_reader
+from httpx_tw.protocol.http1_writer import (
+    request_head,
+)
+
+if TYPE_CHECKING:
+    from httpx_tw.headers import HeaderPairs
+    from httpx_tw.limits import Limits
+    from httpx_tw.protocol.http1 import Event
+    from httpx_tw.protocol.http1_reader import (
+        ResponseHeadParser,
+    )
+
+from httpx_tw.protocol.http1 import Side
+
+__all__ = ["ClientSide"]
+
+
+class ClientSide(Side):
+    """The client's side: one request at a time, then its response."""
+
+    __slots__ = (
+        "_eof",
+        "_method",
+        "_parser",
+        "_trailers",
+        "keep_alive",
+    )
+
+    def __init__(self, parser: ResponseHeadParser, limits: Limits) -> None:
+        super().__init__(limits)
+        self._parser = parser
+        self._method: str | None = None
+        self._eof = False
+        self._trailers: HeaderPairs = []
+        self.keep_alive = True
+        """False: the connection cannot be used again."""
+
+    # Writing
+
+    def request_head(
+        self, method: str, target: str, headers: HeaderPairs, length: int | None
+    ) -> bytes:
+        """Return the head of a request and make ready for its response.
+
+        :param headers: checked fields, Host among them, none about framing.
+        :param length: bytes of body; 0: none; None: unknown, so chunked.
+        :raises LocalProtocolError: while another exchange is going on, or when the
+            connection cannot be used again.
+        """
+        if self._method is not None:
+            raise LocalProtocolError("the exchange before is not over")
+        if not self.keep_alive or self.unread:
+            raise LocalProtocolError("the connection cannot be used again")
+        head = request_head(
+            method, target, [*headers, *_request_framing(method, length)]
+        )
+        self._method = method
+        self._trailers = []
+        self._chunked = length is None
+        self._left = length or 0
+        return head
+
+    # The body is written by data and end: see Side.
+
+    # Reading
+
+    def receive(self, data: bytes) -> Event:
+        """Take bytes from the peer and return the next event.
+
+        :raises RemoteProtocolError: when they are no response; the connection is
+            then of no further use.
+        """
+        self._append(data)
+        return self.next_event()
+
+    def next_event(self) -> Event:
+        """Return the next event; NEED_DATA and PAUSED repeat. See receive."""
+        body = self._body
+        if body is not None:
+            return self._body_event(body)
+        if self._method is None:
+            if self._position < len(self._buffer):
+                self.keep_alive = False  # see _exchange_over
+                raise RemoteProtocolError("bytes from the server outside an exchange")
+            return PEER_CLOSED if self._eof else PAUSED
+        head = self._take_head() if self._position < len(self._buffer) else None
+        if head is None:
+            if self._eof:
+                raise IncompleteMessage("the server closed before the end of a head")
+            return NEED_DATA
+        response = self._parser.parse(head, self._method)
+        if response.is_interim:
+            return response
+        return self._final_response(response)
+
+    def _final_response(self, response: ResponseHead) -> ResponseHead:
+        length = response.body_length
+        if (
+            not response.keep_alive
+            or length == UNTIL_CLOSE
+            # Answered before the request was all sent: the rest would be read as the
+            # next request (RFC 9112 section 9.3).
+            or self._unsent
+            # From here on it speaks another protocol, or is a tunnel.
+            or response.status == 101
+            or (self._method == "CONNECT" and response.status < 300)
+        ):
+            self.keep_alive = False
+        if length:
+            self._body = body_reader(length, self.limits)
+        else:
+            self._exchange_over()
+        return response
+
+    def _exchange_over(self) -> None:
+        self._body = None
+        self._method = None
+        if self._position < len(self._buffer):
+            # RFC 9112 section 9.2: a response nobody asked for must not be taken for
+            # the answer to the next request.
+            self.keep_alive = False
+        else:
+            # Nothing is kept for an idle connection.
+            self._buffer = b""
+            self._position = 0
+
+    @property
+    def _unsent(self) -> bool:
+        return self._chunked or bool(self._left)
+
+    def _body_event(self, body: BodyReader) -> Event:
+        event = self._read_body(body)
+        if event is END_OF_MESSAGE:
+            self._trailers = body.trailers
+            self._exchange_over()
+        elif event is NEED_DATA and self._eof:
+            if not body.at_eof():
+                raise IncompleteMessage("the server closed in the middle of a body")
+            self._exchange_over()
+            return END_OF_MESSAGE
+        return event
+
+    def receive_eof(self) -> Event:
+        """Note that the server has closed, and return the next event.
+
+        :raises IncompleteMessage: when it stopped in the middle of a response.
+        """
+        self._eof = True
+        self.keep_alive = False
+        return self.next_event()
+
+    @property
+    def trailers(self) -> HeaderPairs:
+        """The trailer fields of the response body, complete after END_OF_MESSAGE."""
+        return self._trailers
+
+
+def _request_framing(method: str, length: int | None) -> HeaderPairs:
+    if length is None:
+        return [(b"transfer-encoding", b"chunked")]
+    # RFC 9110 section 8.6: a method that anticipates content says so even when there is
+    # none.
+    if length or method in {"POST", "PUT", "PATCH"}:
+        return [(b"content-length", b"%d" % length)]
+    return []
