@@ -6,8 +6,9 @@ written ``async def`` never wait; here those are over with the first step.
 
 from __future__ import annotations
 
+import sys
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 __all__ = ["RunningCoroutine", "start"]
+
+_NEEDS_ASYNCIO: Final = (
+    "what is awaitable in asyncio needs Twisted's asyncio reactor: "
+    "twistd --reactor=asyncio …, or asyncioreactor.install() in a program"
+)
 
 
 def start(
@@ -94,7 +100,7 @@ class RunningCoroutine:
                         self._coroutine.throw,
                         TypeError(
                             f"a handler can wait for Deferreds, not for {waiting!r}; "
-                            "asyncio's futures need the asyncio reactor"
+                            f"{_NEEDS_ASYNCIO}"
                         ),
                     )
                     if self.is_over:
@@ -131,10 +137,7 @@ class RunningCoroutine:
 def _explained(error: BaseException) -> Failure:
     """Return *error* as a Failure, and say what to do where asyncio does not."""
     if isinstance(error, RuntimeError) and str(error) == "no running event loop":
-        advice = ConfigurationError(
-            "this handler uses asyncio, which needs Twisted's asyncio reactor: "
-            "twistd --reactor=asyncio …, or asyncioreactor.install() in a program"
-        )
+        advice = ConfigurationError(f"this handler uses asyncio: {_NEEDS_ASYNCIO}")
         advice.__cause__ = error
         return Failure(advice, ConfigurationError, error.__traceback__)
     return Failure()
@@ -146,9 +149,24 @@ def _ignored(result: object) -> None:
 
 def _as_deferred(waiting: Any) -> Deferred[Any] | None:
     """Return a Deferred for a future of a running asyncio loop, None for all else."""
+    if waiting is None:
+        return _next_turn()
     if getattr(waiting, "_asyncio_future_blocking", None) is None:
         return None
     if not waiting.get_loop().is_running():
         return None
     waiting._asyncio_future_blocking = False  # noqa: SLF001  # the protocol of PEP 3156's await
     return Deferred.fromFuture(waiting)
+
+
+def _next_turn() -> Deferred[Any] | None:
+    """Return a Deferred of the loop's next turn: a bare yield, as asyncio.sleep(0)."""
+    asyncio: Any = sys.modules.get("asyncio")
+    try:
+        loop = asyncio.get_running_loop()
+    except (AttributeError, RuntimeError):
+        return None
+    future = loop.create_future()
+    # It may be cancelled by then.
+    loop.call_soon(lambda: future.done() or future.set_result(None))
+    return Deferred.fromFuture(future)
