@@ -223,8 +223,8 @@ class Conversations(LiveTestCase):
 class UnixConversations(Conversations):
     """The same over a Unix socket."""
 
-    # Such a socket knows no reset: who is gone looks like one who only listens.
-    test_a_client_that_goes_cancels_its_handler = None  # type: ignore[assignment]
+    async def test_a_client_that_goes_cancels_its_handler(self) -> None:
+        self.skipTest("no resets here: who is gone looks like one who only listens")
 
     async def open(self, **options: Any) -> RawClient:
         directory = mkdtemp()
@@ -296,8 +296,8 @@ class TLSConversations(Conversations):
         others = [each for each in warnings if "Passing pyOpenSSL" not in each]
         self.assertEqual(others, [])
 
-    # TLS has no half-close.
-    test_a_half_closed_client_gets_its_answers = None  # type: ignore[assignment]
+    async def test_a_half_closed_client_gets_its_answers(self) -> None:
+        self.skipTest("TLS ends both sides at once")
 
     async def open(self, **options: Any) -> RawClient:
         certificate = self.certificate()

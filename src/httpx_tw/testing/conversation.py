@@ -20,6 +20,7 @@ __all__ = ["Connection", "PendingResponse", "StillWaiting", "TestResponse"]
 
 # A stream without an end would be read for ever.
 _MAX_RESPONSE = 64 * 1024 * 1024
+_AT_ONCE = 1024 * 1024
 
 
 class StillWaiting(HTTPXError):
@@ -212,7 +213,7 @@ class Connection:
     def pump(self) -> bool:
         """Take what the server has sent; return whether anything moved."""
         pending, transport = self._pending, self.transport
-        data = transport.take()
+        data = transport.take(_AT_ONCE)
         ended = transport.is_closed or transport.is_write_closed
         try:
             if data and pending is not None:

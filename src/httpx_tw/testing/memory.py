@@ -134,7 +134,8 @@ class MemoryTransport(FileDescriptor):
     def take(self, limit: int | None = None) -> bytes:
         """Let the network take up to *limit* bytes (None: all there are); return them.
 
-        What a producer writes because of that is taken too, as far as *limit* goes.
+        What a producer writes because of that is taken too, as far as *limit* goes; so
+        give one for a producer that never ends.
         """
         self._room = _NO_LIMIT if limit is None else limit
         self.turn()
@@ -195,8 +196,9 @@ class MemoryTransport(FileDescriptor):
         """See ITransport."""
         return self._host
 
-    def getPeerCertificate(self) -> None:
+    def getPeerCertificate(self) -> Any:
         """See ISSLTransport: there is none."""
+        return None
 
     def getTcpNoDelay(self) -> bool:
         """See ITCPTransport."""
