@@ -124,6 +124,10 @@ class RequestLineTests(RequestCase):
         ):
             self.refused(head_of(line))
 
+    def test_version_alone_is_no_request_line(self) -> None:
+        for version in (b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.7", b"HTTP/2.0"):
+            self.refused(version + b"\r\nHost: a\r\n\r\n", 400)
+
     def test_fault_before_the_version_comes_first(self) -> None:
         # Whoever sends it in pieces hears of the fault before there is a version.
         self.refused(b"GET /\x00 HTTP/2.0\r\nA: b\r\n\r\n", 400)

@@ -224,9 +224,10 @@ class RequestHeadParser:
         self._valid_hosts.add(value)
 
     def _parse_other_version(self, head: bytes, line_end: int) -> RequestHead:
-        word = head[:line_end].rpartition(b" ")[2]
+        _, space, word = head[:line_end].rpartition(b" ")
         match = HTTP_VERSION.fullmatch(word)
-        if match is None:
+        # A line that is the version and nothing else would come back here for ever.
+        if match is None or not space:
             raise RemoteProtocolError("malformed request line")
         # Had it come in pieces, this would be refused before there was a version.
         refuse_partial(head, 0, 0, self._limits)
