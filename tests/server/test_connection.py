@@ -707,6 +707,11 @@ class Endings(ServerTestCase):
         connection.abort()
         self.assertIs(connection.phase, Phase.CLOSED)
 
+    def test_what_has_ended_is_not_refused(self) -> None:
+        self.peer.connection.close()
+        self.peer.connection.refuse(408, "too late")
+        self.assertEqual(self.peer.statuses(), [])
+
     def test_close_twice_is_once(self) -> None:
         self.peer.connection.close()
         self.peer.connection.close()

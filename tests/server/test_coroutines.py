@@ -201,6 +201,30 @@ class Coroutines(SynchronousTestCase):
         wait.callback(None)
         self.assertEqual(self.results, [ConfigurationError] * 2)
 
+    def test_a_turn_can_be_given_to_a_running_loop(self) -> None:
+        async def yield_turns() -> str:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            return "turned"
+
+        async def main() -> None:
+            self.start(yield_turns())
+            cancelled = self.start(yield_turns())
+            assert cancelled is not None
+            cancelled.cancel()
+            while not self.results:
+                await asyncio.sleep(0.001)
+
+        asyncio.run(main())
+        self.assertEqual(self.results, ["turned"])
+
+    def test_a_turn_without_a_loop_is_an_error(self) -> None:
+        async def yield_turn() -> None:
+            await asyncio.sleep(0)
+
+        self.assertIsNone(self.start(yield_turn()))
+        self.assertEqual(len(self.results), 1)
+
     def test_futures_of_a_running_loop_are_awaited(self) -> None:
         async def main() -> None:
             async def sleep() -> str:

@@ -198,6 +198,17 @@ class Rules(ServerTestCase):
         self.advance(40)
         self.assertTrue(self.peer.transport.is_aborted)
 
+    def test_a_close_that_never_comes_to_an_end_is_an_abort(self) -> None:
+        # TLS waits for the other side's farewell.
+        self.peer.transport.loseConnection = lambda *_: None  # type: ignore[method-assign]
+        self.peer.get()
+        self.peer.take()
+        self.peer.connection.close()
+        self.advance(29)
+        self.assertFalse(self.peer.transport.is_aborted)
+        self.advance(3)
+        self.assertTrue(self.peer.transport.is_aborted)
+
     def test_a_reader_below_the_rate_is_aborted(self) -> None:
         self.app.get("/bytes", lambda _: b"x" * KIB * KIB)
         for fields in ([], ["Connection: close"]):

@@ -74,6 +74,43 @@ class Servers(LiveTestCase):
                 server.start(reactor)
             await server.stop()
 
+    async def test_all_who_stop_it_hear_when_it_is_over(self) -> None:
+        begun: Deferred[None] = Deferred()
+        answer: Deferred[str] = Deferred()
+
+        def wait(_: Request) -> Deferred[str]:
+            begun.callback(None)
+            return answer
+
+        self.app.get("/wait", wait)
+        server = self.make()
+        port = await server.start(reactor)
+        client = await self.connect(f"tcp:127.0.0.1:{port}")
+        client.send(HEAD.replace("/ ", "/wait "))
+        await begun
+        first, second, cancelled = (server.stop() for _ in range(3))
+        cancelled.addErrback(lambda _: None)
+        cancelled.cancel()
+        self.assertNoResult(second)
+        answer.callback("finished")
+        await first
+        await second
+        await client.closed()
+
+    async def test_a_port_that_cannot_be_stopped_does_not_hold_it_up(self) -> None:
+        server = self.make()
+        await server.start(reactor)
+        port: Any = server._ports[0]
+        real = port.stopListening
+
+        def fail() -> None:
+            real()
+            raise RuntimeError("on purpose")
+
+        port.stopListening = fail
+        await server.stop()
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
     async def test_it_serves_on_several_endpoints(self) -> None:
         server = self.make()
         endpoints: list[Any] = [
