@@ -34,10 +34,14 @@ class QueryParams:
             raise HTTPError(400, f"more than {MAX_FIELDS} query parameters")
         self._pairs: list[tuple[str, str]] = []
         self._values: dict[str, list[str]] = {}
+        if "+" in query_string:
+            query_string = query_string.replace("+", " ")
+        is_encoded = "%" in query_string
         for field in query_string.split("&"):
             if field:
                 name, _, value = field.partition("=")
-                name, value = _decoded(name), _decoded(value)
+                if is_encoded:
+                    name, value = unquote(name), unquote(value)
                 self._pairs.append((name, value))
                 self._values.setdefault(name, []).append(value)
 
@@ -75,9 +79,3 @@ class QueryParams:
 
     def __repr__(self) -> str:
         return f"QueryParams({self._pairs!r})"
-
-
-def _decoded(part: str) -> str:
-    if "+" in part:
-        part = part.replace("+", " ")
-    return unquote(part) if "%" in part else part

@@ -170,9 +170,14 @@ class RequestHeadParser:
         keep_alive = collector.keep_alive
         is_whole = collector.is_whole and not upgrade
         if not (is_whole and keep_alive and is_http11):
-            # llhttp reads Proxy-Connection as Connection, and in HTTP/1.0 lets
-            # keep-alive outrank close.
-            keep_alive = _wants_keep_alive(fields, is_http11=is_http11)
+            # In the middle of a message llhttp still knows; after one it does not.
+            keep_alive = (
+                is_http11
+                and not (collector.is_whole or upgrade)
+                and self._parser.should_keep_alive()
+                # It reads Proxy-Connection as Connection, and in HTTP/1.0 lets
+                # keep-alive outrank close: its no is no last word.
+            ) or _wants_keep_alive(fields, is_http11=is_http11)
             self._renew()
         hosts = 0
         for name, value in fields:
