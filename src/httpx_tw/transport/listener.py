@@ -160,8 +160,10 @@ def _can_pause(port: Any) -> bool:
 class StreamServer(tcp.Server):
     """The server side of an accepted connection, in less memory than the stock one.
 
-    The strings for logs are made when a log wants them: 0.25 KiB a connection.
+    The strings for logs are made when somebody wants them: 0.25 KiB a connection.
     """
+
+    logstr = ""
 
     def __init__(
         self,
@@ -201,7 +203,11 @@ class StreamServer(tcp.Server):
 
     def logPrefix(self) -> str:
         """Return what stock servers keep ready as ``logstr``."""
-        return f"{self._getLogPrefix(self.protocol)},{self.sessionno},{self.hostname}"
+        if not self.logstr:
+            # Kept, for stock reactors ask at each event.
+            prefix = self._getLogPrefix(self.protocol)
+            self.logstr = f"{prefix},{self.sessionno},{self.hostname}"
+        return self.logstr
 
     @property
     def repstr(self) -> str:  # type: ignore[override]  # the stock class sets it
