@@ -93,8 +93,8 @@ class AccessLog:
     ) -> None:
         """Note one answered request.
 
-        *client* is its address, "" for none (a Unix socket); *length* is the response
-        body's, in bytes.
+        *client* is its address, "" for none (a Unix socket); *method* is a token, and
+        written as it is; *length* is the response body's, in bytes.
         """
         entries = self._entries
         entries.append((client, method, target, version, status, length, headers))
@@ -110,7 +110,7 @@ class AccessLog:
         lines = "".join(
             [
                 f"{client or '-'} - - [{stamp}] "
-                f'"{_safe(method)} {_safe(target)} HTTP/{version}" {status} {length} '
+                f'"{method} {_safe(target)} HTTP/{version}" {status} {length} '
                 f'"{_field(headers, b"referer")}" '
                 f'"{_field(headers, b"user-agent")}"\n'
                 for client, method, target, version, status, length, headers in entries
