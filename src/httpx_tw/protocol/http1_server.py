@@ -133,7 +133,7 @@ class ServerSide(Side):
 
         :raises IncompleteMessage: see ``hold_eof``.
         """
-        self._peer_closed = True
+        self.hold_eof()
         return self.next_event()
 
     @property

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import select
-import sys
-
-from twisted.internet.main import installReactor
-
-from httpx_tw.errors import ConfigurationError
-from httpx_tw.reactors.lean import LeanReactor
+from httpx_tw.reactors.lean import LeanReactor, install_over
 from httpx_tw.reactors.poller import EpollPoller
 
 __all__ = ["EpollReactor", "install"]
@@ -26,6 +20,4 @@ def install() -> None:
     :raises ReactorAlreadyInstalledError: when there is one.
     :raises ConfigurationError: when the platform has no epoll.
     """
-    if not hasattr(select, "epoll"):
-        raise ConfigurationError(f"no epoll on {sys.platform}")
-    installReactor(EpollReactor())
+    install_over("epoll", EpollReactor)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import select
-import sys
 from typing import TYPE_CHECKING, ClassVar
 
 from twisted.internet.interfaces import IReactorDaemonize
-from twisted.internet.main import installReactor
 from zope.interface import implementer
 
-from httpx_tw.errors import ConfigurationError
-from httpx_tw.reactors.lean import LeanReactor
+from httpx_tw.reactors.lean import LeanReactor, install_over
 from httpx_tw.reactors.poller import KqueuePoller
 
 if TYPE_CHECKING:
@@ -43,6 +39,4 @@ def install() -> None:
     :raises ReactorAlreadyInstalledError: when there is one.
     :raises ConfigurationError: when the platform has no kqueue.
     """
-    if not hasattr(select, "kqueue"):
-        raise ConfigurationError(f"no kqueue on {sys.platform}")
-    installReactor(KqueueReactor())
+    install_over("kqueue", KqueueReactor)

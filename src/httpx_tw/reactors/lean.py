@@ -9,17 +9,21 @@ everything else, and every failure, takes the stock way.
 
 from __future__ import annotations
 
+import select
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet import posixbase
 from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.main import installReactor
 from twisted.python import (
     context,
     log,  # noqa: TID251  # ILogContext and err are what stock reactors log by
 )
 from zope.interface import implementer
 
+from httpx_tw.errors import ConfigurationError
 from httpx_tw.reactors.poller import EventMask
 
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
     from httpx_tw.reactors.poller import Poller, PollerStatistics
 
-__all__ = ["LeanReactor"]
+__all__ = ["LeanReactor", "install_over"]
 
 _READABLE = int(EventMask.READABLE)
 _WRITABLE = int(EventMask.WRITABLE)
@@ -229,3 +233,14 @@ class LeanReactor(posixbase.PosixReactorBase, posixbase._PollLikeMixin):  # noqa
                 raise
             except BaseException:  # noqa: BLE001  # as callWithLogger
                 log.err()
+
+
+def install_over(interface: str, reactor: type[LeanReactor]) -> None:
+    """Make a *reactor* this process's, where the select module has *interface*.
+
+    :raises ReactorAlreadyInstalledError: when there is one.
+    :raises ConfigurationError: when the platform has no such interface.
+    """
+    if not hasattr(select, interface):
+        raise ConfigurationError(f"no {interface} on {sys.platform}")
+    installReactor(reactor())

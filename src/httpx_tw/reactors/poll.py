@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import select
-import sys
-
-from twisted.internet.main import installReactor
-
-from httpx_tw.errors import ConfigurationError
-from httpx_tw.reactors.lean import LeanReactor
+from httpx_tw.reactors.lean import LeanReactor, install_over
 from httpx_tw.reactors.poller import PollPoller
 
 __all__ = ["PollReactor", "install"]
@@ -26,6 +20,4 @@ def install() -> None:
     :raises ReactorAlreadyInstalledError: when there is one.
     :raises ConfigurationError: when the platform has no poll.
     """
-    if not hasattr(select, "poll"):
-        raise ConfigurationError(f"no poll on {sys.platform}")
-    installReactor(PollReactor())
+    install_over("poll", PollReactor)
