@@ -51,6 +51,7 @@ class Wire:
         "_write_paused",
         "deadline",
         "factory",
+        "hosted",
         "phase",
         "transport",
     )
@@ -61,6 +62,8 @@ class Wire:
         self.phase = Phase.HEAD
         self.deadline = NEVER
         """When ``check`` has something to end, in the factory's seconds."""
+        self.hosted: Any = None
+        """What a hosting of foreign applications keeps here between requests."""
         self._read_paused = False
         self._write_paused = False
         # While the transport holds more than its high watermark: how fast it goes.
