@@ -11,6 +11,8 @@
      ├── HTTPError                        raised by a handler to answer with a status
      ├── ConnectionLost                   the other side is gone
      ├── DeadlinePassed                   something took longer than its timeout
+     ├── QueueFull                        a worker pool holds as much as it may
+     ├── PoolStopped                      a worker pool is not running, or ends
      ├── BodyNotRead                      json() or text() before the body was read
      ├── BodyConsumed                     the body was asked for twice
      └── NoSuchRoute (LookupError)        url_for of a name nobody registered
@@ -35,6 +37,8 @@ __all__ = [
     "InvalidHeader",
     "LocalProtocolError",
     "NoSuchRoute",
+    "PoolStopped",
+    "QueueFull",
     "RemoteProtocolError",
 ]
 
@@ -106,6 +110,14 @@ class ConnectionLost(HTTPXError):
 
 class DeadlinePassed(HTTPXError):
     """Something took longer than the timeout that applies to it."""
+
+
+class QueueFull(HTTPXError):
+    """The queue of a worker pool is as long as it may be: try again later."""
+
+
+class PoolStopped(HTTPXError):
+    """A worker pool is not running, or was stopped before the call was over."""
 
 
 class BodyNotRead(HTTPXError):
