@@ -3,7 +3,8 @@
     HTTPXError
      ├── ConfigurationError (ValueError)  a bad option, route pattern or argument
      ├── LocalProtocolError               our caller asked for what HTTP forbids
-     │    └── InvalidHeader (ValueError)  a header name or value that must not be sent
+     │    ├── InvalidHeader (ValueError)  a header name or value that must not be sent
+     │    └── InvalidURL (ValueError)     not an http or https URL, or an unsafe one
      ├── RemoteProtocolError              the peer broke HTTP; carries what to answer
      │    ├── HeadTooLarge                414 or 431
      │    ├── BodyTooLarge                413
@@ -35,6 +36,7 @@ __all__ = [
     "HeadTooLarge",
     "IncompleteMessage",
     "InvalidHeader",
+    "InvalidURL",
     "LocalProtocolError",
     "NoSuchRoute",
     "PoolStopped",
@@ -57,6 +59,10 @@ class LocalProtocolError(HTTPXError):
 
 class InvalidHeader(LocalProtocolError, ValueError):
     """A header name or value holds bytes that must never be sent (CR, LF, NUL, …)."""
+
+
+class InvalidURL(LocalProtocolError, ValueError):
+    """Not an http or https URL, or one that parsers disagree about."""
 
 
 class RemoteProtocolError(HTTPXError):
