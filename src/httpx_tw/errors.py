@@ -11,7 +11,20 @@
      │    └── IncompleteMessage           the peer stopped in the middle of a message
      ├── HTTPError                        raised by a handler to answer with a status
      ├── ConnectionLost                   the other side is gone
+     ├── ConnectFailed                    no connection could be made to the server
+     │    └── NameNotResolved             … for its name has no address
+     ├── ClientClosed                     a client or connection pool was closed
+     ├── PoolExhausted                    all connections are in use, and wait=False
+     │    └── PoolExhaustedForHost        all of one host are
+     ├── ResponseTooLarge                 a response is over max_response_size
+     ├── StatusError                      raise_for_status of a 4xx or 5xx response
      ├── DeadlinePassed                   something took longer than its timeout
+     │    └── RequestTimeout (TimeoutError)
+     │         ├── ConnectTimeout         no connection in time
+     │         ├── ReadTimeout            the server sent nothing for too long
+     │         ├── WriteTimeout           the server took nothing for too long
+     │         ├── PoolTimeout            no connection of the pool came free in time
+     │         └── TotalTimeout           the whole request took too long
      ├── QueueFull                        a worker pool holds as much as it may
      ├── PoolStopped                      a worker pool is not running, or ends
      ├── BodyNotRead                      json() or text() before the body was read
@@ -28,7 +41,10 @@ __all__ = [
     "BodyConsumed",
     "BodyNotRead",
     "BodyTooLarge",
+    "ClientClosed",
     "ConfigurationError",
+    "ConnectFailed",
+    "ConnectTimeout",
     "ConnectionLost",
     "DeadlinePassed",
     "HTTPError",
@@ -38,10 +54,20 @@ __all__ = [
     "InvalidHeader",
     "InvalidURL",
     "LocalProtocolError",
+    "NameNotResolved",
     "NoSuchRoute",
+    "PoolExhausted",
+    "PoolExhaustedForHost",
     "PoolStopped",
+    "PoolTimeout",
     "QueueFull",
+    "ReadTimeout",
     "RemoteProtocolError",
+    "RequestTimeout",
+    "ResponseTooLarge",
+    "StatusError",
+    "TotalTimeout",
+    "WriteTimeout",
 ]
 
 
@@ -114,8 +140,71 @@ class ConnectionLost(HTTPXError):
     """The other side is gone; what was being read or written will not complete."""
 
 
+class ConnectFailed(HTTPXError):
+    """No connection could be made to the server; the cause says why.
+
+    Nothing of the request was sent.
+    """
+
+
+class NameNotResolved(ConnectFailed):
+    """The server's name has no address, or nobody could be asked for it."""
+
+
+class ClientClosed(HTTPXError):
+    """The client, or its connection pool, was closed before the request was over."""
+
+
+class PoolExhausted(HTTPXError):
+    """All connections are in use, and the caller did not want to wait."""
+
+
+class PoolExhaustedForHost(PoolExhausted):
+    """All connections to one host are in use, and the caller did not want to wait."""
+
+
+class ResponseTooLarge(HTTPXError):
+    """A response body, decoded, is larger than ``max_response_size``."""
+
+
+class StatusError(HTTPXError):
+    """What ``raise_for_status`` makes of a 4xx or 5xx response.
+
+    *response* is the response, *status* its status.
+    """
+
+    def __init__(self, message: str, status: int, response: object) -> None:
+        super().__init__(message)
+        self.status = status
+        self.response = response
+
+
 class DeadlinePassed(HTTPXError):
     """Something took longer than the timeout that applies to it."""
+
+
+class RequestTimeout(DeadlinePassed, TimeoutError):
+    """A request of ours took too long; which part of it, its subclass says."""
+
+
+class ConnectTimeout(RequestTimeout):
+    """Name, connection, proxy and TLS together took too long."""
+
+
+class ReadTimeout(RequestTimeout):
+    """The server sent nothing for too long, before its response or within it."""
+
+
+class WriteTimeout(RequestTimeout):
+    """The server took nothing of the request for too long."""
+
+
+class PoolTimeout(RequestTimeout):
+    """No connection of the pool came free in time."""
+
+
+class TotalTimeout(RequestTimeout):
+    """The whole took too long: waiting, redirects, retries and body included."""
 
 
 class QueueFull(HTTPXError):

@@ -1,4 +1,4 @@
-"""An origin: the scheme, host and port that say who is asked (RFC 9110 section 4.3.1)."""
+"""An origin: scheme, host and port, which say who is asked (RFC 9110 section 4.3.1)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,537 @@
+"""Who may have which of a limited number of connections: decisions, nothing is touched.
+
+A connection that is open or being dialled takes a slot: of its own key (scheme, host,
+port, and whatever else must be equal), and of the whole. Whoever asks gets an idle one,
+or has one dialled, or waits. Whoever waits is fulfilled by what comes first, a
+connection that is given back or one that was dialled, in the order of asking:
+
+    ask ──► take       an idle connection of the key, the one used last
+        ──► Dial       there is a slot, or an idle connection of another key has one
+        ──► (nothing)  wait: for a slot, or for a dial that nobody needs any more
+
+A dial that comes too late for the one it was for serves the next who waits, or becomes
+idle. A dial that fails fails the one it was for; the others get dials of their own.
+
+Everything is O(1), however many wait or are idle.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, fields
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+)
+
+from httpx_tw.errors import ConfigurationError, PoolExhausted, PoolExhaustedForHost
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Mapping
+
+__all__ = [
+    "Abandon",
+    "Close",
+    "Dial",
+    "DropReason",
+    "Order",
+    "PoolConfig",
+    "PoolKey",
+    "PoolStatistics",
+    "Refuse",
+    "Slots",
+    "Use",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolConfig:
+    """How many connections a pool may have, and how long it keeps them.
+
+    :raises ConfigurationError: when a value is no number, negative, or 0 where 0 has no
+        meaning.
+    """
+
+    max_connections: int = 100
+    """Open or being dialled, to all hosts together."""
+
+    max_per_host: int = 10
+    """The same, for one key: scheme, host, port and all else that must be equal."""
+
+    idle_timeout_ms: int = 60_000
+    """How long an unused connection is kept, in milliseconds. 0: it is not kept."""
+
+    max_requests_per_connection: int = 1000
+    """Then it is closed, not used again. 0: no limit."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int) or value < 0:
+                raise ConfigurationError(
+                    f"{field.name} must be a whole number and not negative, "
+                    f"got {value!r}"
+                )
+            if field.name.startswith("max_") and not value and field.name[4] != "r":
+                raise ConfigurationError(f"{field.name} must be at least 1")
+
+
+class PoolKey(NamedTuple):
+    """What must be equal for two requests to share a connection."""
+
+    scheme: str
+    host: str
+    port: int
+    proxy: Hashable = None
+    """How it goes through a proxy; None: directly."""
+    tls: Hashable = None
+    """How the server proves who it is, and we do; None: not over TLS."""
+    local_address: str | None = None
+    """The address it leaves from; None: the system chooses."""
+    uds: str | None = None
+    """Path of the Unix socket it is made to in place of host and port."""
+
+
+class DropReason(enum.Enum):
+    """Why a connection was not kept."""
+
+    PEER_CLOSED = "the server closed it while it was idle"
+    UNASKED_BYTES = "the server sent bytes while it was idle"
+    IDLE_TOO_LONG = "it was idle for longer than the timeout"
+    WORN_OUT = "it has carried as many requests as one may"
+    NOT_REUSABLE = "its last exchange cannot be followed by another"
+    FAILED = "its last exchange failed"
+    TIMED_OUT = "its last exchange took too long"
+    CANCELLED = "its last exchange was cancelled"
+    UNREAD = "its last response was not read to the end"
+    EVICTED = "its slot was needed for another host, and it was idle"
+    YIELDED = "its slot was needed for another host, which had waited longer"
+    POOL_CLOSED = "the pool was closed"
+
+
+class _Place:
+    """The slots of one key."""
+
+    __slots__ = ("count", "dialing", "idle", "key", "spare", "undialed", "waiters")
+
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
+        self.count = 0  # open or being dialled
+        self.dialing = 0
+        self.idle: dict[Any, None] = {}  # the one used last is last
+        # In the order of asking. OrderedDict, for taking from the front of a plain one
+        # again and again is quadratic.
+        self.waiters: OrderedDict[Any, int] = OrderedDict()  # each with its ticket
+        self.undialed: OrderedDict[Any, None] = OrderedDict()  # those without a dial
+        self.spare: dict[Dial, None] = {}  # dials that are for nobody any more
+
+    @property
+    def is_unused(self) -> bool:
+        return not (self.count or self.waiters)
+
+
+class Pooled(Protocol):
+    """What the slots keep on a connection; they alone set ``place``, ``idle_since``."""
+
+    place: Any
+    idle_since: float
+    requests: int
+    """How many were sent on it."""
+
+
+class Waiter(Protocol):
+    """What the slots keep on whoever asks; they alone set ``dial``."""
+
+    dial: Dial | None
+
+    @property
+    def key(self) -> Hashable:
+        """What kind of connection it asks for."""
+
+
+C = TypeVar("C", bound=Pooled)
+W = TypeVar("W", bound=Waiter)
+
+
+class Dial:
+    """Order: make a connection. Report to ``dialed`` or ``dial_failed``."""
+
+    __slots__ = ("place", "waiter")
+
+    def __init__(self, place: _Place, waiter: Any) -> None:
+        self.place = place
+        self.waiter: Any = waiter
+        """Whom a failure fails; None: nobody any more."""
+
+    @property
+    def key(self) -> Any:
+        """Where to."""
+        return self.place.key
+
+
+@dataclass(slots=True, eq=False)
+class Use(Generic[C, W]):
+    """Order: give *connection* to *waiter*."""
+
+    waiter: W
+    connection: C
+
+
+@dataclass(slots=True, eq=False)
+class Close(Generic[C]):
+    """Order: close *connection*; its slot is free already."""
+
+    connection: C
+    reason: DropReason
+
+
+@dataclass(slots=True, eq=False)
+class Refuse(Generic[W]):
+    """Order: tell *waiter* why the dial that was for it has failed."""
+
+    waiter: W
+
+
+@dataclass(slots=True, eq=False)
+class Abandon:
+    """Order: stop *dial*, which nobody needs; its slot is free already."""
+
+    dial: Dial
+
+
+Order: TypeAlias = Dial | Use[C, W] | Close[C] | Refuse[W] | Abandon
+
+_NOTHING: Final[list[Any]] = []  # what most releases answer; never added to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolStatistics:
+    """The figures of a pool at one moment."""
+
+    total: int
+    """Connections that take a slot: active, idle or being dialled."""
+    active: int
+    """Connections with an exchange on them, or in somebody's hands."""
+    idle: int
+    dialing: int
+    waiting: int
+    """Who asked and has none yet, waiting for a slot or for a dial."""
+    max_connections: int
+    max_per_host: int
+    dialed: int
+    """Connections made since the beginning."""
+    dials_failed: int
+    reused: int
+    """How often a connection was used that had been used before."""
+    dropped: Mapping[DropReason, int]
+    """Connections not kept since the beginning, by reason."""
+
+
+class Slots(Generic[C, W]):
+    """The slots of one pool. One thread; times are in seconds, and passed in."""
+
+    def __init__(self, config: PoolConfig) -> None:
+        self.config = config
+        self._idle_timeout = config.idle_timeout_ms / 1000
+        self._max_requests = config.max_requests_per_connection or float("inf")
+        self._places: dict[Hashable, _Place] = {}
+        # The one unused for longest is first.
+        self._idle: OrderedDict[C, _Place] = OrderedDict()
+        # Keys of which somebody could dial if the whole had a slot, by how long they
+        # have waited: the ticket of the last one who got there, or of the first.
+        self._hungry: OrderedDict[_Place, int] = OrderedDict()
+        self._total = 0
+        self._dialing = 0
+        self._waiting = 0
+        self._tickets = 0
+        self._dialed = 0
+        self._dials_failed = 0
+        self._reused = 0
+        self._dropped: Counter[DropReason] = Counter()
+
+    # Asking
+
+    def take(self, key: Hashable) -> C | None:
+        """Return the idle connection of *key* that was used last; None: ask."""
+        place = self._places.get(key)
+        if place is None or not place.idle:
+            return None
+        connection: C = place.idle.popitem()[0]
+        del self._idle[connection]
+        self._reused += 1
+        return connection
+
+    def ask(self, waiter: W, *, may_wait: bool = True) -> list[Order[C, W]]:
+        """Let *waiter* have the next connection of its key; ``take`` gave it none.
+
+        :param may_wait: False: refuse when there is no slot for it.
+        :raises PoolExhaustedForHost: its key has no slot left.
+        :raises PoolExhausted: there is none left at all.
+        """
+        place = self._places.get(waiter.key)
+        if place is None:
+            place = self._places[waiter.key] = _Place(waiter.key)
+        if not may_wait:
+            self._refuse_if_full(place)
+        self._tickets += 1
+        self._waiting += 1
+        place.waiters[waiter] = self._tickets
+        if place.spare:
+            dial, _ = place.spare.popitem()
+            dial.waiter, waiter.dial = waiter, dial
+            return _NOTHING
+        waiter.dial = None
+        place.undialed[waiter] = None
+        return self._dial_what_can_be(place)
+
+    def _refuse_if_full(self, place: _Place) -> None:
+        config = self.config
+        if place.spare:
+            return
+        if place.count >= config.max_per_host:
+            raise PoolExhaustedForHost(
+                f"all {config.max_per_host} connections to this host are in use"
+            )
+        if self._total >= config.max_connections and not self._idle:
+            self._forget_if_unused(place)
+            raise PoolExhausted(f"all {config.max_connections} connections are in use")
+
+    def forget(self, waiter: W) -> list[Order[C, W]]:
+        """Leave *waiter* out: it was cancelled, or has waited long enough."""
+        place = self._places.get(waiter.key)
+        if place is None or place.waiters.pop(waiter, None) is None:
+            return _NOTHING
+        self._waiting -= 1
+        dial, waiter.dial = waiter.dial, None
+        if dial is None:
+            del place.undialed[waiter]
+            self._settle(place)
+            self._forget_if_unused(place)
+            return _NOTHING
+        if place.undialed:
+            self._pass_on(dial)
+            self._settle(place)
+            return _NOTHING
+        dial.waiter = None
+        self._dialing -= 1
+        place.dialing -= 1
+        return [Abandon(dial), *self._slot_freed(place)]
+
+    # Dials
+
+    def dialed(self, dial: Dial, connection: C, now: float) -> list[Order[C, W]]:
+        """Take *connection*, which *dial* has made."""
+        place = dial.place
+        self._dialed += 1
+        self._dial_is_over(dial)
+        connection.place = place
+        connection.idle_since = now
+        waiter = dial.waiter
+        if waiter is not None:
+            # It is served like any: whoever asked first comes first.
+            waiter.dial = None
+            place.undialed[waiter] = None
+            place.undialed.move_to_end(waiter, last=False)
+        return self._give(place, connection, now)
+
+    def dial_failed(self, dial: Dial) -> list[Order[C, W]]:
+        """Free the slot of *dial*, which has failed, and refuse the one it was for."""
+        place = dial.place
+        self._dials_failed += 1
+        self._dial_is_over(dial)
+        waiter = dial.waiter
+        orders: list[Order[C, W]] = []
+        if waiter is not None:
+            del place.waiters[waiter]
+            self._waiting -= 1
+            waiter.dial = None
+            orders.append(Refuse(waiter))
+        return [*orders, *self._slot_freed(place)]
+
+    def _dial_is_over(self, dial: Dial) -> None:
+        self._dialing -= 1
+        dial.place.dialing -= 1
+        dial.place.spare.pop(dial, None)
+
+    # Connections in use, and after it
+
+    def release(self, connection: C, now: float) -> list[Order[C, W]]:
+        """Take back *connection*, which is in order and can be used again."""
+        place: _Place = connection.place
+        if connection.requests >= self._max_requests:
+            return self.drop(connection, DropReason.WORN_OUT)
+        if place.waiters or self._hungry or not self._idle_timeout:
+            return self._give(place, connection, now)
+        connection.idle_since = now
+        place.idle[connection] = None
+        self._idle[connection] = place
+        return _NOTHING
+
+    def drop(self, connection: C, reason: DropReason) -> list[Order[C, W]]:
+        """Free the slot of *connection*, idle or in use, and have it closed."""
+        return [Close(connection, reason), *self.remove(connection, reason)]
+
+    def remove(self, connection: C, reason: DropReason) -> list[Order[C, W]]:
+        """Free the slot of *connection*, which is closed."""
+        place: _Place = connection.place
+        self._dropped[reason] += 1
+        if self._idle.pop(connection, None) is not None:
+            del place.idle[connection]
+        return self._slot_freed(place)
+
+    def expire(self, now: float) -> list[Order[C, W]]:
+        """Close what has been idle for too long."""
+        orders: list[Order[C, W]] = []
+        while self._idle:
+            connection = next(iter(self._idle))
+            if now - connection.idle_since < self._idle_timeout:
+                break
+            orders += self.drop(connection, DropReason.IDLE_TOO_LONG)
+        return orders
+
+    def close_idle(self, reason: DropReason) -> list[Order[C, W]]:
+        """Close all that are idle."""
+        orders: list[Order[C, W]] = []
+        while self._idle:
+            orders += self.drop(next(iter(self._idle)), reason)
+        return orders
+
+    # What is there
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing open, nothing being dialled, nobody waiting."""
+        return not (self._total or self._waiting)
+
+    def waiting(self) -> Iterable[W]:
+        """Return whoever waits, of each key in the order of asking."""
+        return [w for place in self._places.values() for w in place.waiters]
+
+    def host_count(self, host: str, port: int) -> int:
+        """Return how many slots are taken by connections to *host* and *port*."""
+        return sum(
+            place.count
+            for key, place in self._places.items()
+            if isinstance(key, PoolKey) and (key.host, key.port) == (host, port)
+        )
+
+    def statistics(self) -> PoolStatistics:
+        """Return the figures."""
+        idle = len(self._idle)
+        return PoolStatistics(
+            total=self._total,
+            active=self._total - self._dialing - idle,
+            idle=idle,
+            dialing=self._dialing,
+            waiting=self._waiting,
+            max_connections=self.config.max_connections,
+            max_per_host=self.config.max_per_host,
+            dialed=self._dialed,
+            dials_failed=self._dials_failed,
+            reused=self._reused,
+            dropped=dict(self._dropped),
+        )
+
+    # Ours
+
+    def _give(self, place: _Place, connection: C, now: float) -> list[Order[C, W]]:
+        """Give *connection* to who has waited longest, or make it idle."""
+        waiters = place.waiters
+        if self._hungry:
+            longest = next(iter(self._hungry.values()))
+            if not waiters:
+                return self.drop(connection, DropReason.EVICTED)
+            if longest < next(iter(waiters.values())):
+                # Else a host that is always busy keeps all others out for ever.
+                return self.drop(connection, DropReason.YIELDED)
+        if not waiters:
+            if not self._idle_timeout:
+                return self.drop(connection, DropReason.IDLE_TOO_LONG)
+            connection.idle_since = now
+            place.idle[connection] = None
+            self._idle[connection] = place
+            return _NOTHING
+        waiter, _ = waiters.popitem(last=False)
+        self._waiting -= 1
+        if connection.requests:
+            self._reused += 1
+        dial, waiter.dial = waiter.dial, None
+        if dial is None:
+            del place.undialed[waiter]
+        else:
+            self._pass_on(dial)
+        self._settle(place)
+        return [Use(waiter, connection)]
+
+    @staticmethod
+    def _pass_on(dial: Dial) -> None:
+        """Let *dial* be for the first who has none, or for nobody."""
+        place = dial.place
+        if place.undialed:
+            heir, _ = place.undialed.popitem(last=False)
+            dial.waiter, heir.dial = heir, dial
+        else:
+            dial.waiter = None
+            place.spare[dial] = None
+
+    def _slot_freed(self, place: _Place) -> list[Order[C, W]]:
+        place.count -= 1
+        self._total -= 1
+        orders = self._dial_what_can_be(place)
+        self._forget_if_unused(place)
+        return orders
+
+    def _dial_what_can_be(self, place: _Place) -> list[Order[C, W]]:
+        """Begin the dials there are slots for, after *place* has changed."""
+        self._settle(place)
+        orders: list[Order[C, W]] = []
+        while self._hungry:
+            if self._total >= self.config.max_connections:
+                if not self._idle:
+                    break
+                longest_idle = next(iter(self._idle))
+                # Its slot is the next one's: nothing else is decided meanwhile.
+                orders.append(Close(longest_idle, DropReason.EVICTED))
+                self._evict(longest_idle)
+            next_place, _ = self._hungry.popitem(last=False)
+            orders.append(self._begin_dial(next_place))
+            self._settle(next_place)
+        return orders
+
+    def _evict(self, connection: C) -> None:
+        place = self._idle.pop(connection)
+        del place.idle[connection]
+        self._dropped[DropReason.EVICTED] += 1
+        place.count -= 1
+        self._total -= 1
+        self._forget_if_unused(place)
+
+    def _begin_dial(self, place: _Place) -> Dial:
+        waiter, _ = place.undialed.popitem(last=False)
+        dial = Dial(place, waiter)
+        waiter.dial = dial
+        place.count += 1
+        place.dialing += 1
+        self._total += 1
+        self._dialing += 1
+        return dial
+
+    def _settle(self, place: _Place) -> None:
+        """Have *place* among the hungry exactly if it could use a slot."""
+        if place.undialed and place.count < self.config.max_per_host:
+            if place not in self._hungry:
+                # Newest last: who was served a moment ago comes behind the others.
+                self._hungry[place] = self._tickets
+        else:
+            self._hungry.pop(place, None)
+
+    def _forget_if_unused(self, place: _Place) -> None:
+        if place.is_unused:
+            self._places.pop(place.key, None)
