@@ -27,6 +27,7 @@
      │         └── TotalTimeout           the whole request took too long
      ├── QueueFull                        a worker pool holds as much as it may
      ├── PoolStopped                      a worker pool is not running, or ends
+     ├── TooManyRedirects                 a chain of redirects was too long, or a loop
      ├── BodyNotRead                      json() or text() before the body was read
      ├── BodyConsumed                     the body was asked for twice
      └── NoSuchRoute (LookupError)        url_for of a name nobody registered
@@ -66,6 +67,7 @@ __all__ = [
     "RequestTimeout",
     "ResponseTooLarge",
     "StatusError",
+    "TooManyRedirects",
     "TotalTimeout",
     "WriteTimeout",
 ]
@@ -213,6 +215,10 @@ class QueueFull(HTTPXError):
 
 class PoolStopped(HTTPXError):
     """A worker pool is not running, or was stopped before the call was over."""
+
+
+class TooManyRedirects(HTTPXError):
+    """Redirects followed one another beyond the limit, as they do in a loop."""
 
 
 class BodyNotRead(HTTPXError):
