@@ -12,7 +12,9 @@
      ├── HTTPError                        raised by a handler to answer with a status
      ├── ConnectionLost                   the other side is gone
      ├── ConnectFailed                    no connection could be made to the server
-     │    └── NameNotResolved             … for its name has no address
+     │    ├── NameNotResolved             … for its name has no address
+     │    └── HandshakeFailed             … for TLS could not be agreed on
+     │         └── CertificateRejected    … or its certificate does not prove who it is
      ├── ClientClosed                     a client or connection pool was closed
      ├── PoolExhausted                    all connections are in use, and wait=False
      │    └── PoolExhaustedForHost        all of one host are
@@ -42,6 +44,7 @@ __all__ = [
     "BodyConsumed",
     "BodyNotRead",
     "BodyTooLarge",
+    "CertificateRejected",
     "ClientClosed",
     "ConfigurationError",
     "ConnectFailed",
@@ -50,6 +53,7 @@ __all__ = [
     "DeadlinePassed",
     "HTTPError",
     "HTTPXError",
+    "HandshakeFailed",
     "HeadTooLarge",
     "IncompleteMessage",
     "InvalidHeader",
@@ -151,6 +155,14 @@ class ConnectFailed(HTTPXError):
 
 class NameNotResolved(ConnectFailed):
     """The server's name has no address, or nobody could be asked for it."""
+
+
+class HandshakeFailed(ConnectFailed):
+    """TLS could not be agreed on with the peer; nothing was sent but the handshake."""
+
+
+class CertificateRejected(HandshakeFailed):
+    """The peer's certificate does not prove that the peer is who was asked for."""
 
 
 class ClientClosed(HTTPXError):
