@@ -27,8 +27,10 @@
      │         ├── WriteTimeout           the server took nothing for too long
      │         ├── PoolTimeout            no connection of the pool came free in time
      │         └── TotalTimeout           the whole request took too long
-     ├── QueueFull                        a worker pool holds as much as it may
-     ├── PoolStopped                      a worker pool is not running, or ends
+     ├── WorkerPoolError                  a worker pool did not run a call to its end
+     │    ├── QueueFull                   it holds as many as it may
+     │    ├── PoolStopped                 it is not running, or ended first
+     │    └── NoWorkers                   no thread could be started
      ├── TooManyRedirects                 a chain of redirects was too long, or a loop
      ├── BodyNotRead                      json() or text() before the body was read
      ├── BodyConsumed                     the body was asked for twice
@@ -61,6 +63,7 @@ __all__ = [
     "LocalProtocolError",
     "NameNotResolved",
     "NoSuchRoute",
+    "NoWorkers",
     "PoolExhausted",
     "PoolExhaustedForHost",
     "PoolStopped",
@@ -73,6 +76,7 @@ __all__ = [
     "StatusError",
     "TooManyRedirects",
     "TotalTimeout",
+    "WorkerPoolError",
     "WriteTimeout",
 ]
 
@@ -221,12 +225,20 @@ class TotalTimeout(RequestTimeout):
     """The whole took too long: waiting, redirects, retries and body included."""
 
 
-class QueueFull(HTTPXError):
+class WorkerPoolError(HTTPXError):
+    """A worker pool did not run a call, or not to its end: overload, not a mistake."""
+
+
+class QueueFull(WorkerPoolError):
     """The queue of a worker pool is as long as it may be: try again later."""
 
 
-class PoolStopped(HTTPXError):
+class PoolStopped(WorkerPoolError):
     """A worker pool is not running, or was stopped before the call was over."""
+
+
+class NoWorkers(WorkerPoolError):
+    """A worker pool has no thread left, and the system would not start one."""
 
 
 class TooManyRedirects(HTTPXError):
