@@ -31,6 +31,11 @@ class FakeLink:
         """Note it."""
         self.told.append("sated")
 
+    def call_endpoint(self, function: Any, request: Request, place: int) -> Any:
+        """Note it, and call *function*."""
+        self.told.append(f"call {place}")
+        return function(request)
+
 
 def make_request(
     target: str = "/",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from httpx_tw.app.group import Group
 from httpx_tw.app.middleware.onion import Middleware, checked_middleware, compose
 from httpx_tw.app.pages import ErrorPage, ErrorPages
-from httpx_tw.app.route import is_async
+from httpx_tw.app.route import ON_REACTOR, is_async
 from httpx_tw.app.router import Found, Router
 from httpx_tw.app.verbs import RouteOptions, Verbs
 
@@ -173,9 +173,12 @@ class App(Verbs):
     def _prepare(self, answer: Route) -> None:
         _surround(answer, self._layers)
         # Which page will be asked for shows only when the request is there.
-        answer.is_async = answer.is_async or self._pages.are_async
+        if self._pages.are_async:
+            answer.is_async = True
+            answer.runs_on = ON_REACTOR
 
 
 def _surround(route: Route, layers: list[Middleware]) -> None:
-    route.call = compose(route.endpoint, layers)
-    route.is_async = is_async(route.endpoint) or any(map(is_async, layers))
+    route.call = compose(route.endpoint, layers, thread=route.thread)
+    route.is_async = route.streams or any(map(is_async, layers))
+    route.runs_on = route.place(has_layers=bool(layers))

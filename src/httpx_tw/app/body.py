@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import sys
 from collections import deque
+from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred
@@ -13,6 +14,7 @@ from httpx_tw.errors import BodyConsumed, BodyTooLarge, LocalProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from typing import BinaryIO
 
     from httpx_tw.headers import HeaderPairs
 
@@ -142,7 +144,7 @@ class RequestBody:
             else:
                 # Woken only by the end or by the byte too many, not by every piece.
                 await self._wait(sys.maxsize if limit is None else limit + 1)
-        check_size(self._whole, limit)
+        check_size(len(self._whole), limit)
         return self._whole
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -151,7 +153,7 @@ class RequestBody:
         :raises BodyConsumed: when everything has been taken already.
         """
         if self._whole is not None:
-            return pieces_of(self._whole)
+            return pieces_of(BytesIO(self._whole))
         if self._has_streamed and self.is_complete and not self._pieces:
             raise BodyConsumed("the request body has been streamed to its end already")
         return self
@@ -203,19 +205,19 @@ class RequestBody:
             waiter.callback(None)
 
 
-def check_size(body: bytes, limit: int | None) -> None:
-    """Refuse a *body* over *limit* bytes. None: no limit.
+def check_size(size: int, limit: int | None) -> None:
+    """Refuse a body of *size* bytes over *limit*. None: no limit.
 
     :raises BodyTooLarge: with 413.
     """
-    if limit is not None and len(body) > limit:
+    if limit is not None and size > limit:
         raise _too_large(limit)
 
 
-async def pieces_of(body: bytes) -> AsyncIterator[bytes]:
-    """Give *body*, which is here already, as a stream of at most one piece."""
-    if body:
-        yield body
+async def pieces_of(body: BinaryIO) -> AsyncIterator[bytes]:
+    """Give *body*, which is here already, as a stream."""
+    while piece := body.read(HIGH_WATER):
+        yield piece
 
 
 def _too_large(limit: int) -> BodyTooLarge:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from httpx_tw.app.body import RequestBody, check_size, pieces_of
 from httpx_tw.app.cookies import parse_cookies
 from httpx_tw.app.query import QueryParams
+from httpx_tw.app.spool import SpooledBody
 from httpx_tw.errors import BodyNotRead, HTTPError
 from httpx_tw.headers import Headers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from typing import BinaryIO
 
-    from httpx_tw.app.route import Route
+    from httpx_tw.app.route import Endpoint, Route
     from httpx_tw.headers import HeaderPairs
     from httpx_tw.protocol.events import RequestHead
 
@@ -33,6 +36,13 @@ _CHARSETS = frozenset(
     windows-1255 windows-1256 windows-1257 windows-1258 koi8-r koi8-u shift_jis euc-jp
     iso-2022-jp euc-kr gb2312 gbk gb18030 big5""".split()
 )
+
+
+class ResponseWriter(Protocol):
+    """What a worker thread writes a response with, as far as a request knows it."""
+
+    def lose(self) -> None:
+        """Tell the worker that nobody reads any more."""
 
 
 class RequestLink(Protocol):
@@ -56,6 +66,12 @@ class RequestLink(Protocol):
     def body_sated(self) -> None:
         """See BodyLink."""
 
+    def call_endpoint(self, function: Endpoint, request: Request, place: int) -> Any:
+        """Call *function*, or have a worker thread call it and return a Deferred.
+
+        *place* is ANYWHERE or ON_WORKER of :mod:`httpx_tw.app.route`.
+        """
+
 
 class Request:
     """A request: what was asked, by whom, and the body that came with it.
@@ -67,6 +83,7 @@ class Request:
     __slots__ = (
         "_body",
         "_cookies",
+        "_file",
         "_headers",
         "_query",
         "_state",
@@ -76,7 +93,11 @@ class Request:
         "path_params",
         "query_string",
         "route",
+        "writer",
     )
+
+    writer: ResponseWriter
+    """Set when a worker thread begins to write the response by itself."""
 
     # Slots not set here stay unset until asked for: five stores would be a quarter of
     # what it costs to make a request.
@@ -88,7 +109,7 @@ class Request:
         route: Route,
         path_params: Mapping[str, Any],
         link: RequestLink,
-        body: bytes | RequestBody,
+        body: bytes | RequestBody | SpooledBody,
     ) -> None:
         self.head = head
         self.path = path
@@ -102,7 +123,7 @@ class Request:
         self.link = link
         self._body = body
 
-    def give_body(self, body: bytes | RequestBody) -> None:
+    def give_body(self, body: bytes | RequestBody | SpooledBody) -> None:
         """Take the body, in place of the one it was made with. For the server."""
         self._body = body
 
@@ -233,26 +254,57 @@ class Request:
         body = self._body
         if isinstance(body, RequestBody):
             return await body.read(limit)
-        check_size(body, limit)
-        return body
+        check_size(self.body_size, limit)
+        return self.body
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterate over the pieces of the body. See RequestBody."""
         body = self._body
-        return aiter(body) if isinstance(body, RequestBody) else pieces_of(body)
+        return aiter(body) if isinstance(body, RequestBody) else pieces_of(self.file)
 
     @property
     def body(self) -> bytes:
         """The body: always here in ``def``, in ``async def`` after :meth:`read`.
 
+        One of more than 1 MiB is read from a file each time: see :attr:`file`.
+
         :raises BodyNotRead: when it is not.
         """
         body = self._body
-        if not isinstance(body, RequestBody):
+        if isinstance(body, bytes):
             return body
+        if isinstance(body, SpooledBody):
+            return body.whole()
         if body.whole is None:
             raise BodyNotRead("the body is not here yet: first `await request.read()`")
         return body.whole
+
+    @property
+    def file(self) -> BinaryIO:
+        """The body as a file to read, once; it is gone with the request.
+
+        In ``def`` it is a temporary one for a body of more than 1 MiB, which then is
+        never in memory as a whole.
+
+        :raises BodyNotRead: see :attr:`body`.
+        """
+        try:
+            return self._file
+        except AttributeError:
+            body = self._body
+            self._file: BinaryIO = (
+                body.file if isinstance(body, SpooledBody) else BytesIO(self.body)
+            )
+            return self._file
+
+    @property
+    def body_size(self) -> int:
+        """The size of the body in bytes.
+
+        :raises BodyNotRead: see :attr:`body`.
+        """
+        body = self._body
+        return body.size if isinstance(body, SpooledBody) else len(self.body)
 
     @property
     def trailers(self) -> HeaderPairs:

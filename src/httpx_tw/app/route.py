@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from httpx_tw.errors import ConfigurationError, InvalidHeader
 from httpx_tw.headers import checked_name
@@ -16,7 +17,16 @@ if TYPE_CHECKING:
     from httpx_tw.app.request import Request
     from httpx_tw.app.router import Router
 
-__all__ = ["STANDARD_METHODS", "Endpoint", "Route", "checked_methods", "is_async"]
+__all__ = [
+    "ANYWHERE",
+    "ON_REACTOR",
+    "ON_WORKER",
+    "STANDARD_METHODS",
+    "Endpoint",
+    "Route",
+    "checked_methods",
+    "is_async",
+]
 
 Endpoint: TypeAlias = "Callable[[Request], Any]"
 """Takes the request; returns what to_response takes, or something to await for it."""
@@ -26,18 +36,36 @@ STANDARD_METHODS = frozenset(
 )
 """RFC 9110 section 9.1 and RFC 5789: refused with 405 where others get 501."""
 
+# Where an endpoint runs, ordered: from one of these on, a server hands over.
+ON_REACTOR: Final = 0
+"""On the reactor thread, whatever the server does."""
+ANYWHERE: Final = 1
+"""On a worker thread if the server's threading is enabled."""
+ON_WORKER: Final = 2
+"""On a worker thread, on any server."""
+
 
 def is_async(function: Callable[..., Any]) -> bool:
     """Tell whether *function* is ``async def``, so that it needs a reactor.
 
-    Asynchronous generators count, and objects whose ``__call__`` is one. A plain
-    function that returns a Deferred cannot be told from one that does not.
+    Asynchronous generators count, and objects whose ``__call__`` is one, and what says
+    that it returns a Deferred. Without that annotation, a plain function that returns
+    one cannot be told from one that does not.
     """
     called = getattr(function, "__call__", function)  # noqa: B004  we want the method
     return any(
-        inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f)
+        inspect.iscoroutinefunction(f)
+        or inspect.isasyncgenfunction(f)
+        or _returns_deferred(f)
         for f in (function, called)
     )
+
+
+def _returns_deferred(function: Callable[..., Any]) -> bool:
+    # Looked at as it stands: to evaluate it could fail, or import what is for types.
+    annotation = getattr(function, "__annotations__", {}).get("return")
+    text = annotation if isinstance(annotation, str) else repr(annotation)
+    return re.search(r"\bDeferred\b", text) is not None
 
 
 def checked_methods(methods: Iterable[str]) -> frozenset[str]:
@@ -86,6 +114,10 @@ class Route:
     timeout: float | None = None
     """Seconds until the response must begin. 0: no deadline. None: the server's."""
 
+    thread: bool | None = None
+    """True: on a worker thread. False: on the reactor thread. None: a plain endpoint
+    as the server does it, an ``async def`` on the reactor thread."""
+
     pattern: str = field(init=False)
     """As it was written; "" for the router's own answers. Good for grouping metrics."""
 
@@ -97,6 +129,9 @@ class Route:
 
     is_async: bool = field(init=False)
     """The endpoint or a middleware is ``async def``: must run on the reactor thread."""
+
+    runs_on: int = field(init=False)
+    """ON_REACTOR, ANYWHERE or ON_WORKER, for ``call``."""
 
     call: Callable[[Request], Any] = field(init=False)
     """The endpoint with its middleware around it; the endpoint itself without any."""
@@ -110,5 +145,19 @@ class Route:
                 raise ConfigurationError(f"{option} must not be negative, got {value}")
         self.pattern = "" if self.template is None else self.template.text
         self.names = () if self.template is None else self.template.names
-        self.streams = self.is_async = is_async(self.endpoint)
+        self.streams = is_async(self.endpoint)
+        if self.streams and self.thread:
+            raise ConfigurationError(
+                f"thread=True: {self.endpoint!r} is async, and needs the reactor thread"
+            )
+        self.is_async = self.streams
         self.call = self.endpoint
+        self.runs_on = self.place(has_layers=False)
+
+    def place(self, *, has_layers: bool) -> int:
+        """Return where ``call`` is to run, for ``runs_on``."""
+        if self.is_async or self.thread is False:
+            return ON_REACTOR
+        if self.template is None and not has_layers:
+            return ON_REACTOR  # the router's own answers block nobody
+        return ON_WORKER if self.thread else ANYWHERE

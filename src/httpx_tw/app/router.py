@@ -96,7 +96,7 @@ class Router:
         endpoint: Endpoint,
         **options: Any,
     ) -> Route:
-        """Register *endpoint*; *options* are Route's name, max_body and timeout.
+        """Register *endpoint*; *options* are Route's name, max_body, timeout, thread.
 
         :raises ConfigurationError: for a bad pattern, method or option, and when the
             place or the name is taken.

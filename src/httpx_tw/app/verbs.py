@@ -29,6 +29,10 @@ class RouteOptions(TypedDict, total=False):
     timeout: float | None
     """Seconds until the response must begin. 0: no deadline. None: the server's."""
 
+    thread: bool | None
+    """True: on a worker thread. False: on the reactor thread. None: a plain endpoint
+    as the server does it (see Server.enable_threading)."""
+
 
 class Verbs:
     """Registers endpoints, by call or as a decorator.

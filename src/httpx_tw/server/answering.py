@@ -10,16 +10,32 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from httpx_tw.app.response import Response, to_json, to_response
+from httpx_tw.app.route import ANYWHERE
 from httpx_tw.app.upgrade import SwitchProtocols
-from httpx_tw.errors import HTTPError, LocalProtocolError, RemoteProtocolError
+from httpx_tw.errors import (
+    HTTPError,
+    LocalProtocolError,
+    PoolStopped,
+    QueueFull,
+    RemoteProtocolError,
+)
 from httpx_tw.headers import checked_value
 from httpx_tw.protocol.grammar import list_members
 from httpx_tw.protocol.http1_server import ServerSide
 from httpx_tw.server.deadlines import NEVER
 from httpx_tw.server.exchange import Exchange
+from httpx_tw.server.on_workers import (
+    ResponseWriter,
+    call_on_worker,
+    is_plain_stream,
+    iterate_on_worker,
+)
+from httpx_tw.server.threads import WaitingCall
 from httpx_tw.server.wire import Phase, Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from httpx_tw.app.request import Request
     from httpx_tw.app.route import Route
     from httpx_tw.server.factory import HTTPFactory
@@ -39,13 +55,23 @@ _LINGERING: Final = Phase.LINGERING
 class Answering(Wire):
     """The half of a connection that answers. See connection.py for the other."""
 
-    __slots__ = ("_streamed", "exchange", "http", "switched_to")
+    __slots__ = (
+        "_at_work",
+        "_call",
+        "_streamed",
+        "exchange",
+        "http",
+        "switched_to",
+    )
 
     def __init__(self, factory: HTTPFactory) -> None:
         super().__init__(factory)
         self.http = ServerSide(factory.parser, factory.limits)
         # The exchange going on, if it takes longer than one call.
         self.exchange: Exchange | None = None
+        # The request a worker has, and the call that can be cancelled.
+        self._at_work: Request | None = None
+        self._call: Any = None
         self._streamed = 0  # bytes of response body sent, before chunking
         # Who has the connection after a switch of protocols.
         self.switched_to: Any = None
@@ -63,12 +89,19 @@ class Answering(Wire):
         self.set_deadline(timeout)
 
     def answer(self, request: Request) -> None:
-        """Call the handler and deal with what it returns."""
+        """Call the handler, here or on a worker, and deal with what it returns."""
+        route = request.route
+        if route.runs_on >= self.factory.offload_from:
+            self._hand_over(request)
+            return
         try:
-            result = request.route.call(request)
+            result = route.call(request)
         except Exception:  # noqa: BLE001  # whatever a handler raises is answered
             self.failed(request, Failure())
             return
+        self._answered(request, result)
+
+    def _answered(self, request: Request, result: Any) -> None:
         http = self.http
         kind = type(result)
         if (
@@ -100,6 +133,95 @@ class Answering(Wire):
             return
         self.settle(request, result)
 
+    # On worker threads: see on_workers.py
+
+    def _hand_over(self, request: Request) -> None:
+        """Have a worker thread call the handler."""
+        self.processing(request.route)
+        threads = self.factory.threads
+        self._at_work = request
+        try:
+            self._call = threads.offload(call_on_worker, request, self._worked)
+        except (QueueFull, PoolStopped):
+            self._at_work = None
+            self.settle(request, self.factory.overload_response())
+            return
+        if threads.waiting and type(self._call) is WaitingCall:
+            self.pause_reading()
+
+    def _worked(self, result: Any, failure: Failure | None) -> None:
+        """Go on with what a worker returned."""
+        threads = self.factory.threads
+        if threads.waiting:
+            threads.refill()
+        if type(result) is ResponseWriter:
+            return  # which has told the rest to begin_response
+        request, self._at_work, self._call = self._at_work, None, None
+        assert request is not None
+        if failure is None:
+            self._answered(request, result)
+        else:
+            self.failed(request, failure)
+        if self.phase is _IDLE:
+            # It was answered at once; what is answered later goes on by itself.
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Deal with what came while a worker was at work."""
+        raise NotImplementedError
+
+    def begin_response(self, request: Request, response: Response) -> None:
+        """Send *response*, which a worker thread begins to write."""
+        if self._at_work is request:
+            self._at_work = self._call = None
+            self.settle(request, response)
+        if self.exchange is None or self.exchange.request is not request:
+            # The client went, or it could not be sent, or it has ended already.
+            request.writer.lose()
+
+    def post(self, function: Callable[..., object], *args: Any) -> None:
+        """Have *function* called on the reactor thread. From any thread."""
+        self.factory.threads.post(function, *args)
+
+    def call_endpoint(
+        self, function: Callable[[Request], Any], request: Request, place: int
+    ) -> Any:
+        """See RequestLink."""
+        if place < self.factory.offload_from:
+            return function(request)
+        answer: Deferred[Any] = Deferred(lambda _: call.cancel())
+
+        def finished(result: Any, failure: Failure | None) -> None:
+            answer.callback(result if failure is None else failure)
+
+        call = self.factory.threads.offload(function, request, finished)
+        return answer
+
+    def gives_to_workers(self, request: Request, stream: Any) -> bool:
+        """Whether a worker is to advance *stream*, a response's body."""
+        return (
+            request.route.thread is not False
+            and self.factory.offload_from <= ANYWHERE
+            and is_plain_stream(stream)
+        )
+
+    def advance_on_worker(self, writer: ResponseWriter, stream: Any) -> None:
+        """Have a worker write what *stream* gives to *writer*.
+
+        It has its turn when the queue has room: the response has begun.
+        """
+        pool = self.factory.threads.pool
+        pool.submit(iterate_on_worker, writer, stream).addErrback(writer.abort)
+
+    def _leave_worker(self) -> bool:
+        """Want nothing more of the worker; whether there was one at work."""
+        call, self._call = self._call, None
+        self._at_work = None
+        if call is None:
+            return False
+        call.cancel()
+        return True
+
     def settle(self, request: Request, result: Any) -> None:
         """Send *result*, what a handler or an error page gave, or wait for it."""
         if self.phase >= _LINGERING:
@@ -125,9 +247,12 @@ class Answering(Wire):
         return self.exchange
 
     def failed(self, request: Request, failure: Failure) -> None:
-        """Answer for a handler that raised."""
-        response = self.factory.app.error_response(request, failure)
-        if not failure.check(HTTPError, RemoteProtocolError):
+        """Answer for a handler that raised, or that no worker could take."""
+        if failure.check(QueueFull, PoolStopped):
+            response: Any = self.factory.overload_response()
+        else:
+            response = self.factory.app.error_response(request, failure)
+        if not failure.check(HTTPError, RemoteProtocolError, QueueFull, PoolStopped):
             self.factory.handler_errors += 1
         if self.phase >= _WRITING:
             # The connection was refused or lost meanwhile, or its response had begun.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from httpx_tw.app.percent import decoded_path
@@ -37,8 +38,6 @@ from httpx_tw.server.exchange import Exchange
 from httpx_tw.server.wire import Phase
 
 if TYPE_CHECKING:
-    from twisted.python.failure import Failure
-
     from httpx_tw.app.route import Route
     from httpx_tw.protocol.http1 import Event
     from httpx_tw.server.factory import HTTPFactory
@@ -123,8 +122,9 @@ class HTTP1Connection(Answering):
         if switched_to is not None:
             switched_to.connectionLost(reason)
         exchange, self.exchange = self.exchange, None
-        if exchange is not None:
+        if self._leave_worker() or exchange is not None:
             self.factory.disconnects += 1
+        if exchange is not None:
             exchange.abandon(ConnectionLost("the client closed the connection"))
 
     # Called by the wire
@@ -141,6 +141,7 @@ class HTTP1Connection(Answering):
 
     def ending(self) -> None:
         """See Wire."""
+        self._leave_worker()
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.abandon(ConnectionLost("the connection was closed"))
@@ -189,6 +190,18 @@ class HTTP1Connection(Answering):
             self._refuse(error)
         finally:
             self._advancing = False
+
+    def go_on(self) -> None:
+        """See Answering."""
+        if self._write_paused:
+            # As in _advance: who does not read gets no further answers meanwhile.
+            self.phase = _WRITING
+            self.deadline = NEVER
+            self.pause_reading()
+            return
+        self.resume_reading()
+        if not self._advancing:
+            self._next()
 
     def _next(self) -> None:
         """Go on with what was received before."""
@@ -285,8 +298,13 @@ class HTTP1Connection(Answering):
         if self.phase is Phase.COLLECTING:
             # It is a request like any without a body now.
             self.exchange = None
-            exchange.request.give_body(exchange.collected())
-            self.answer(exchange.request)
+            request = exchange.request
+            try:
+                request.give_body(exchange.collected())
+            except OSError:
+                self.failed(request, Failure())
+                return
+            self.answer(request)
 
     # The end of an exchange
 
@@ -370,9 +388,14 @@ class HTTP1Connection(Answering):
     def _deadline_passed(self) -> None:
         phase = self.phase
         if phase is Phase.PROCESSING:
-            assert self.exchange is not None
-            request = self.exchange.request
-            self.exchange.abandon(DeadlinePassed("the handler took too long"))
+            request = self._at_work
+            if request is None:
+                assert self.exchange is not None
+                request = self.exchange.request
+                self.exchange.abandon(DeadlinePassed("the handler took too long"))
+            else:
+                # The thread goes on: nothing can stop it. Nobody waits for it any more.
+                self._leave_worker()
             self.settle(request, self.factory.timeout_response())
         elif phase is Phase.HEAD and not self.http.is_idle:
             self.refuse(408, "the head took too long")

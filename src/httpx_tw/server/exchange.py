@@ -16,9 +16,11 @@ from twisted.logger import Logger
 from twisted.web.iweb import IBodyProducer
 
 from httpx_tw.app.body import RequestBody
-from httpx_tw.errors import BodyTooLarge
+from httpx_tw.app.spool import MAX_IN_MEMORY, SpooledBody
+from httpx_tw.errors import BodyTooLarge, RemoteProtocolError
 from httpx_tw.server import coroutines
 from httpx_tw.server.deadlines import Pace
+from httpx_tw.server.on_workers import ResponseWriter
 from httpx_tw.server.streaming import BodyConsumer
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Exchange:
         "_pieces",
         "_running",
         "_size",
+        "_spool",
         "_stream",
         "_turn",
         "continue_owed",
@@ -74,6 +77,7 @@ class Exchange:
         self.pace: Pace | None = None
         self._max_body = max_body
         self._pieces: list[bytes] = []
+        self._spool: SpooledBody | None = None
         self._size = 0
         self._body: RequestBody | None = None
         # What the handler returned and has not finished: a Deferred or a coroutine.
@@ -110,7 +114,23 @@ class Exchange:
         self._size += len(data)
         if self._max_body and self._size > self._max_body:
             raise BodyTooLarge(f"a body of more than {self._max_body} bytes")
-        self._pieces.append(data)
+        if self._spool is None and self._size <= MAX_IN_MEMORY:
+            self._pieces.append(data)
+            return
+        try:
+            self._keep_in_file(data)
+        except OSError as error:
+            _log.failure("a request body could not be kept in a temporary file")
+            message = "the body could not be kept"
+            raise RemoteProtocolError(message, 503) from error
+
+    def _keep_in_file(self, data: bytes) -> None:
+        spool = self._spool
+        if spool is None:
+            spool = self._spool = SpooledBody()
+            pieces, self._pieces = self._pieces, []
+            spool.write(b"".join(pieces))
+        spool.write(data)
 
     def body_ended(self, trailers: HeaderPairs) -> None:
         """Note that the body is complete."""
@@ -129,8 +149,15 @@ class Exchange:
         if self.pace is not None:
             self.pace.go_on(now)
 
-    def collected(self) -> bytes:
-        """Return the collected body."""
+    def collected(self) -> bytes | SpooledBody:
+        """Return the collected body.
+
+        :raises OSError: when the file of a large one could not be completed.
+        """
+        spool, self._spool = self._spool, None
+        if spool is not None:
+            spool.complete()
+            return spool
         pieces, self._pieces = self._pieces, []
         return b"".join(pieces)
 
@@ -201,6 +228,10 @@ class Exchange:
             await BodyConsumer(self._send_piece, self._until_drained).consume(body)
         elif isinstance(body, AsyncIterable):
             await self._send_async(body)
+        elif self._connection.gives_to_workers(self.request, body):
+            writer = ResponseWriter(self._connection.post)
+            self._connection.advance_on_worker(writer, body)
+            await self._send_async(writer)
         else:
             await self._send_plain(body)
 

@@ -28,10 +28,17 @@ if TYPE_CHECKING:
 
     from httpx_tw.app.app import App
     from httpx_tw.observe.access_log import AccessLog
+    from httpx_tw.server.threads import Threads
 
 __all__ = ["HTTPFactory"]
 
 _log = Logger()
+
+_NOWHERE = 3
+"""More than any Route.runs_on: no endpoint is handed to a worker."""
+
+_RETRY_AFTER = "1"
+"""Seconds until a client that was turned away may ask again: queues are short-lived."""
 
 _SHED = 32
 """Idle connections closed when descriptors run out: the longest idle."""
@@ -49,6 +56,8 @@ class HTTPFactory:
     :param access_log: None: no access log.
     :param server_name: the Server field; "" for none.
     :param wall_clock: seconds since the epoch, for the Date field.
+    :param threads: the workers for endpoints that may block; whoever made them stops
+        them. None: every endpoint runs on the reactor thread.
 
     Everything happens on the reactor thread.
     """
@@ -65,6 +74,7 @@ class HTTPFactory:
         access_log: AccessLog | None = None,
         server_name: str = "httpx-tw",
         wall_clock: Callable[[], float] = time.time,
+        threads: Threads | None = None,
     ) -> None:
         self.app = app
         self.find = app.find
@@ -77,6 +87,7 @@ class HTTPFactory:
         self.tick = Tick(reactor, interval_for(timeouts), self._ticked)
         self.fixed = FixedFields(server_name)
         self.gate = AcceptGate(limits.max_connections, self._shed_idle)
+        self.use_threads(threads)
         self._reactor = reactor
         self._wall_clock = wall_clock
         self._ports = 0
@@ -151,6 +162,21 @@ class HTTPFactory:
         """Return the answer for a handler that took too long."""
         return Response.text("503 Service Unavailable: it took too long\n", 503)
 
+    def overload_response(self) -> Response:
+        """Return the answer for a request that no worker can take."""
+        return Response.text(
+            "503 Service Unavailable: too many requests wait already\n",
+            503,
+            [("Retry-After", _RETRY_AFTER)],
+        )
+
+    def use_threads(self, threads: Threads | None) -> None:
+        """From the next request on, hand endpoints to *threads*; None: to none."""
+        self.threads: Any = threads
+        """Worker threads; None: every endpoint runs on the reactor thread."""
+        self.offload_from = _NOWHERE if threads is None else threads.takes_from
+        """The least Route.runs_on that is handed to a worker."""
+
     def next_turn(self) -> Deferred[None]:
         """Return a Deferred that fires when the reactor has been round."""
         return deferLater(self._reactor, 0)
@@ -192,6 +218,9 @@ class HTTPFactory:
     def _ticked(self, now: float) -> None:
         self.fixed.refresh(self._wall_clock())
         self.gate.retry()
+        if self.threads is not None:
+            # A call nobody waits for any more has made room without saying so.
+            self.threads.refill()
         for connection in list(self._connections):
             # Most are idle, in time, and done with in this comparison.
             if (

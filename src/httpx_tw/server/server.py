@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
 
 from httpx_tw.app.app import App
+from httpx_tw.app.route import ANYWHERE, ON_WORKER
 from httpx_tw.errors import ConfigurationError
 from httpx_tw.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts
 from httpx_tw.server.draining import drain
 from httpx_tw.server.factory import HTTPFactory
 from httpx_tw.server.reactor_choice import reactor_of_this_process
+from httpx_tw.server.threads import Overload, Threads
 from httpx_tw.transport.listener import ListeningReactor
+from httpx_tw.workers.pool import WorkerPool, WorkerPoolConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,10 +26,13 @@ if TYPE_CHECKING:
 
     from httpx_tw.observe.access_log import AccessLog
     from httpx_tw.observe.stats import ServerStats
+    from httpx_tw.workers.statistics import WorkerPoolStats
 
 __all__ = ["Server", "tcp_endpoint"]
 
 _log = Logger()
+
+DEFAULT_WORKERS: Final = WorkerPoolConfig()
 
 
 def tcp_endpoint(host: str, port: int) -> str:
@@ -89,6 +95,10 @@ class Server:
         self._is_running = False
         self._is_draining = False
         self._waiting: list[Deferred[None]] = []  # for the end of the draining
+        # The pool for plain endpoints, and what it is made of; None: not enabled.
+        self._threading: tuple[WorkerPoolConfig | WorkerPool, Overload] | None = None
+        self._threads: Threads | None = None
+        self._leaving: list[Deferred[Any]] = []  # pools that are being stopped
         self._ports: list[IListeningPort] = []
         self._reactor: Any = None
         self.get = app.get
@@ -101,6 +111,72 @@ class Server:
         self.route = app.route
         self.group = app.group
         self.use = app.use
+
+    # Worker threads
+
+    def enable_threading(
+        self,
+        workers: WorkerPoolConfig | WorkerPool = DEFAULT_WORKERS,
+        *,
+        overload: Overload | str = Overload.REJECT,
+    ) -> None:
+        """Have worker threads call the plain (``def``) endpoints from now on.
+
+        ``async def`` ones, and routes with ``thread=False``, stay on the reactor
+        thread. Without this only routes with ``thread=True`` run on workers, of a pool
+        with the default configuration.
+
+        :param workers: the configuration of a pool that starts and stops with the
+            server; or a pool of yours, started, which the server leaves running.
+        :param overload: what a request gets when the queue is full: "reject", "wait" or
+            "shed-oldest". See Overload.
+
+        May be called while the server runs, and again to change it.
+
+        :raises ConfigurationError: for an unknown *overload*.
+        """
+        try:
+            policy = Overload(overload)
+        except ValueError:
+            known = ", ".join(each.value for each in Overload)
+            raise ConfigurationError(
+                f"overload must be one of {known}, got {overload!r}"
+            ) from None
+        self._threading = workers, policy
+        if self._is_running:
+            self._use_threads()
+
+    def disable_threading(self) -> None:
+        """Have the reactor thread call the plain endpoints from now on.
+
+        What workers have taken on they finish.
+        """
+        self._threading = None
+        if self._is_running:
+            self._use_threads()
+
+    @property
+    def is_threading_enabled(self) -> bool:
+        """Whether plain endpoints run on worker threads."""
+        return self._threading is not None
+
+    @property
+    def worker_stats(self) -> WorkerPoolStats | None:
+        """The figures of the worker pool of this run, or the last; None: no run yet."""
+        return None if self._threads is None else self._threads.pool.stats
+
+    def _use_threads(self) -> None:
+        if self._threads is not None:
+            self._leaving.append(self._threads.stop(self.timeouts.drain))
+        workers, overload = self._threading or (DEFAULT_WORKERS, Overload.REJECT)
+        if isinstance(workers, WorkerPoolConfig):
+            workers = WorkerPool(workers)
+        takes_from = ANYWHERE if self.is_threading_enabled else ON_WORKER
+        self._threads = Threads(self._reactor, workers, overload, takes_from)
+        if self.is_threading_enabled:
+            self._threads.start()
+        assert self._factory is not None
+        self._factory.use_threads(self._threads)
 
     def listen(self, port: int | None = None, host: str | None = None) -> None:
         """Bind, then run the reactor until it is stopped (SIGINT, SIGTERM).
@@ -163,6 +239,8 @@ class Server:
         self._factory = factory
         self._reactor = reactor
         self._is_running = True
+        self._threads = None
+        self._use_threads()
         return Deferred.fromCoroutine(self._listen_on(ready, factory))
 
     async def _listen_on(
@@ -201,10 +279,19 @@ class Server:
         self._is_draining = True
         try:
             await drain(self._factory, ports, self._reactor, self.timeouts.drain)
+            await self._stop_threads()
         except Exception:  # noqa: BLE001  # whoever waits is told that it is over
             _log.failure("the server could not be stopped in good order")
         self._is_draining = False
         self._stopped()
+
+    async def _stop_threads(self) -> None:
+        leaving, self._leaving = self._leaving, []
+        if self._threads is not None:
+            # The requests are over: what still runs was given up by them.
+            leaving.append(self._threads.stop(0))
+        for each in leaving:
+            await each
 
     def _stopped(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from twisted.internet.defer import Deferred
 
 from httpx_tw.app.response import Response, to_response
-from httpx_tw.app.route import is_async
+from httpx_tw.app.route import ANYWHERE, ON_WORKER, is_async
 from httpx_tw.app.upgrade import SwitchProtocols
 from httpx_tw.errors import ConfigurationError
 
@@ -43,12 +43,20 @@ Middleware: TypeAlias = "Callable[[Request, Callable[[Request], Any]], Any]"
 _Answer: TypeAlias = "Response | SwitchProtocols"
 
 
-def compose(endpoint: Endpoint, layers: Iterable[Middleware]) -> Endpoint:
+def compose(
+    endpoint: Endpoint, layers: Iterable[Middleware], *, thread: bool | None = None
+) -> Endpoint:
     """Return *endpoint* with *layers* around it, the first one outermost.
 
-    Without layers that is *endpoint* itself.
+    Without layers that is *endpoint* itself. What is plain inside the innermost ``async
+    def`` is left to the server, which may give it to a worker thread: *thread* is the
+    route's.
     """
+    may_block = thread is not False and not is_async(endpoint)
     for layer in reversed(list(layers)):
+        if may_block and is_async(layer):
+            endpoint = _left_to_server(endpoint, ON_WORKER if thread else ANYWHERE)
+            may_block = False
         endpoint = _wrapped(layer, endpoint)
     return endpoint
 
@@ -75,6 +83,13 @@ def _wrapped(layer: Middleware, inner: Endpoint) -> Endpoint:
 
     def call(request: Request) -> Any:
         return layer(request, call_next)
+
+    return call
+
+
+def _left_to_server(inner: Endpoint, place: int) -> Endpoint:
+    def call(request: Request) -> Any:
+        return request.link.call_endpoint(inner, request, place)
 
     return call
 

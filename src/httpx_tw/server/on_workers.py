@@ -1,0 +1,261 @@
+"""What runs on a worker thread: an endpoint, and the response it writes from there.
+
+A plain endpoint is called with its request and what it returns goes back to the
+reactor thread. Where that is an iterator, the same thread goes on to advance it: what
+an application keeps by thread (a database connection, a request's context) stays. The
+pieces go through a ResponseWriter, which makes the worker wait for a slow client.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from twisted.web.iweb import IBodyProducer
+
+from httpx_tw.app.response import Response, to_response
+from httpx_tw.errors import ConnectionLost, LocalProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from httpx_tw.app.request import Request
+
+__all__ = [
+    "ResponseWriter",
+    "begin_response",
+    "call_on_worker",
+    "is_plain_stream",
+    "iterate_on_worker",
+]
+
+_HIGH_WATER: Final = 64 * 1024
+"""Bytes a worker may be ahead of its connection; the connection buffers as much."""
+
+_SIMPLE: Final = frozenset((str, bytes, dict, list, type(None)))
+
+
+class ResponseWriter:
+    """A response's body on its way from a worker thread to its connection.
+
+    The worker calls :meth:`write`, which waits while the client is behind, and at last
+    :meth:`finish` or :meth:`abort`. The connection iterates over it.
+
+    :param post: has a function called on the reactor thread, from any thread.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_error",
+        "_is_lost",
+        "_is_over",
+        "_pieces",
+        "_post",
+        "_room",
+        "_waiter",
+    )
+
+    def __init__(self, post: Callable[..., object]) -> None:
+        self._post = post
+        # Guarded by the condition: they are touched from both sides.
+        self._room = threading.Condition(threading.Lock())
+        self._pieces: deque[bytes] = deque()
+        self._ahead = 0
+        self._is_lost = False
+        self._is_over = False
+        self._error: Failure | None = None
+        # Of the reactor thread alone.
+        self._waiter: Deferred[None] | None = None
+
+    # Called on the worker thread
+
+    def write(self, data: bytes) -> None:
+        """Send *data*; wait while the client is more than 64 KiB behind.
+
+        :raises ConnectionLost: when the client is gone, or the response was given up.
+        """
+        if not data:
+            return
+        with self._room:
+            self._check()
+            self._pieces.append(data)
+            self._ahead += len(data)
+            if self._ahead == len(data):
+                self._post(self._wake)
+            while self._ahead > _HIGH_WATER and not self._is_lost:
+                self._room.wait()
+            self._check()
+
+    def finish(self) -> None:
+        """Say that the response is complete. Once it has ended this does nothing."""
+        self._end(None)
+
+    def abort(self, failure: Failure) -> None:
+        """Give up: the connection ends, so that no client takes this for the whole.
+
+        *failure* is logged. Once the response has ended this does nothing.
+        """
+        self._end(failure)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was finished or given up, or the client has gone."""
+        return self._is_over or self._is_lost
+
+    def _check(self) -> None:
+        if self._is_lost:
+            raise ConnectionLost("nobody reads the response any more")
+        if self._is_over:
+            raise LocalProtocolError("the response has ended")
+
+    def _end(self, failure: Failure | None) -> None:
+        with self._room:
+            if self.is_over:
+                return
+            self._is_over = True
+            self._error = failure
+            self._post(self._wake)
+
+    # Called on the reactor thread
+
+    def lose(self) -> None:
+        """Tell the worker that nobody reads any more."""
+        with self._room:
+            self._is_lost = True
+            self._pieces.clear()
+            self._room.notify()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.callback(None)
+
+    def __aiter__(self) -> Self:
+        """Return itself: it is read once."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return all that was written since the last time."""
+        while True:
+            with self._room:
+                if self._pieces:
+                    data = b"".join(self._pieces)
+                    self._pieces.clear()
+                    self._ahead = 0
+                    self._room.notify()
+                    return data
+                if self._error is not None:
+                    self._error.raiseException()
+                if self._is_over:
+                    raise StopAsyncIteration
+            self._waiter = Deferred()
+            await self._waiter
+
+    async def aclose(self) -> None:
+        """See lose. It is what the server calls when it stops reading a stream."""
+        self.lose()
+
+
+def begin_response(request: Request, response: Response) -> ResponseWriter:
+    """Begin to answer *request* from its worker thread, and return the body's writer.
+
+    *response* gives status and headers; its own body is not used. Where its
+    ``content_length`` is not None, so many bytes must be written. The endpoint returns
+    the writer, ended or not: one that was not ended is given up.
+
+    :raises LocalProtocolError: when the request is being answered already, or is not on
+        a worker thread.
+    """
+    if getattr(request, "writer", None) is not None:
+        raise LocalProtocolError("this request is being answered already")
+    link: Any = request.link
+    request.writer = writer = ResponseWriter(link.post)
+    response.body = writer
+    link.post(link.begin_response, request, response)
+    return writer
+
+
+def call_on_worker(request: Request) -> Any:
+    """Call the request's endpoint on the worker thread this runs on.
+
+    Returns what the reactor thread is to settle: a simple value, a Response, or the
+    ResponseWriter that has dealt with everything.
+    """
+    try:
+        result = request.route.call(request)
+        if type(result) in _SIMPLE:
+            return result
+        return _settled(request, result)
+    except BaseException:
+        writer = getattr(request, "writer", None)
+        if writer is None:
+            raise
+        writer.abort(Failure())
+        return writer
+
+
+def _settled(request: Request, result: Any) -> Any:
+    if isinstance(result, ResponseWriter):
+        if not result.is_over:
+            message = "the endpoint returned before it had finished its response"
+            result.abort(Failure(LocalProtocolError(message)))
+        return result
+    if isinstance(result, Deferred):
+        # It belongs to the reactor thread, and may be firing there right now.
+        raise LocalProtocolError(
+            f"the plain endpoint of {request.route.pattern} returned a Deferred from a"
+            " worker thread: register it with thread=False, or make it async def"
+        )
+    if hasattr(result, "__await__"):
+        return result  # a coroutine that has not begun runs on the reactor thread
+    response = result if isinstance(result, Response) else _try_response(result)
+    if response is None or not is_plain_stream(response.body):
+        return result
+    pieces = response.body
+    writer = begin_response(request, response)
+    iterate_on_worker(writer, pieces)
+    return writer
+
+
+def _try_response(result: Any) -> Response | None:
+    # What cannot be sent is refused where everything is: on the reactor thread.
+    try:
+        return to_response(result)
+    except Exception:  # noqa: BLE001  # it is raised again there
+        return None
+
+
+def is_plain_stream(body: Any) -> bool:
+    """Whether *body* is iterated over, and may block while it is.
+
+    What is in a list or a tuple is here already.
+    """
+    return (
+        isinstance(body, Iterable)
+        and not isinstance(body, bytes | list | tuple)
+        and not hasattr(body, "__aiter__")
+        and not IBodyProducer.providedBy(body)
+    )
+
+
+def iterate_on_worker(writer: ResponseWriter, pieces: Any) -> None:
+    """Write all of *pieces*, and close them here, on the thread that ran them."""
+    try:
+        try:
+            for piece in pieces:
+                writer.write(piece.encode() if isinstance(piece, str) else bytes(piece))
+        finally:
+            close = getattr(pieces, "close", None)
+            if close is not None:
+                close()
+    except ConnectionLost:
+        writer.finish()  # does nothing if it is us who are lost, as nearly always
+    except BaseException:  # noqa: BLE001  # whatever it is, the stream cannot go on
+        writer.abort(Failure())
+    else:
+        writer.finish()
