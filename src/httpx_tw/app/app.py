@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from httpx_tw.app.files.static import StaticFiles
 from httpx_tw.app.group import Group
 from httpx_tw.app.middleware.onion import Middleware, checked_middleware, compose
 from httpx_tw.app.pages import ErrorPage, ErrorPages
@@ -13,6 +14,8 @@ from httpx_tw.app.router import Found, Router
 from httpx_tw.app.verbs import RouteOptions, Verbs
 
 if TYPE_CHECKING:
+    import os
+
     from twisted.python.failure import Failure
 
     from httpx_tw.app.request import Request
@@ -58,6 +61,52 @@ class App(Verbs):
         :raises ConfigurationError: unless *prefix* begins with "/" and does not end so.
         """
         return Group((self._add_to, self._mark_stale), None, prefix, middleware)
+
+    def static(  # noqa: PLR0913  # all but two are keywords with defaults
+        self,
+        prefix: str,
+        directory: str | os.PathLike[str],
+        *,
+        index: str | None = "index.html",
+        listing: bool = False,
+        precompressed: bool = True,
+        cache_control: str | None = None,
+        follow_links: bool = False,
+        dot_files: bool = False,
+        middleware: Iterable[Middleware] = (),
+    ) -> None:
+        """Answer GET and HEAD below *prefix* with the files of *directory*.
+
+        Preconditions and ranges are looked at. What is not there, hidden, behind a link
+        or no regular file is 404; what the process may not read is 403.
+
+        :param prefix: "/assets"; "/" for the whole application's rest.
+        :param directory: it may be a link, followed for each file.
+        :param index: the file shown for a directory; None: none.
+        :param listing: show what is in a directory without that file.
+        :param precompressed: where there is ``name.br``, ``name.zst`` or ``name.gz``
+            beside a ``name`` worth compressing and not older, send that to clients that
+            take it.
+        :param cache_control: the Cache-Control field; None: none, and clients guess.
+        :param follow_links: follow links inside *directory* that do not lead out of it.
+        :param dot_files: give away what begins with a dot, too.
+        :raises ConfigurationError: when *directory* cannot be read, or the place is
+            taken.
+        """
+        files = StaticFiles(
+            directory,
+            index=index,
+            listing=listing,
+            precompressed=precompressed,
+            cache_control=cache_control,
+            follow_links=follow_links,
+            dot_files=dot_files,
+        )
+        prefix = prefix.rstrip("/")
+        # A worker would only take longer: whatever waits for a disk is on threads.
+        self.get(f"{prefix}/*", files, thread=False, middleware=middleware)
+        if index is not None or listing:
+            self.get(f"{prefix}/", files, thread=False, middleware=middleware)
 
     def not_found(self, endpoint: E) -> E:
         """Answer 404 with what *endpoint* of the request returns; also a decorator."""

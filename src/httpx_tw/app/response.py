@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 
 from httpx_tw.app.cookies import CookieAttributes, set_cookie_line
+from httpx_tw.app.disposition import content_disposition
+from httpx_tw.app.files.body import FileBody, body_of_file, pieces_of_file
+from httpx_tw.app.files.opened import OpenFile
+from httpx_tw.app.media_types import media_type
 from httpx_tw.app.percent import encoded_reference
 from httpx_tw.app.response_headers import ResponseHeaders
+from httpx_tw.app.trailers import Trailers, trailer_field
 from httpx_tw.errors import LocalProtocolError
 
 if TYPE_CHECKING:
+    import os
+
     from httpx_tw.app.cookies import CookieOptions
-    from httpx_tw.headers import HeadersInput
+    from httpx_tw.headers import HeaderPairs, HeadersInput
 
 __all__ = ["Body", "Response", "Stream", "to_json", "to_response"]
 
@@ -80,7 +87,7 @@ class Response:
     :raises TypeError: for a body that is neither bytes nor str.
     """
 
-    __slots__ = ("body", "content_length", "headers", "status")
+    __slots__ = ("body", "content_length", "headers", "status", "trailers")
 
     def __init__(
         self,
@@ -106,6 +113,8 @@ class Response:
             kind = ""
         self.content_length: int | None = None
         """Bytes a stream will give; None: unknown (chunked), or the body is bytes."""
+        self.trailers: Trailers | None = None
+        """Fields behind the body; see :meth:`stream`."""
         if status != 200:
             status = _checked_status(status)
             if body and status in (204, 205, 304):
@@ -180,24 +189,32 @@ class Response:
         content_type: str = _BINARY,
         content_length: int | None = None,
         headers: HeadersInput = None,
+        trailers: Trailers | None = None,
     ) -> Response:
         """Answer with *pieces*, sent as they come and as fast as the client reads.
 
-        *pieces* is an iterable or asynchronous iterable of bytes and str, or a Twisted
-        IBodyProducer. *content_length* is the sum of their lengths in bytes; None: as
-        the producer says, or unknown and the message is chunked. The server closes
+        *pieces* is an iterable or asynchronous iterable of bytes and str, a file object
+        (read from where it stands, and closed), or a Twisted IBodyProducer.
+        *content_length* is the sum of their lengths in bytes; None: as the producer or
+        the file says, or unknown and the message is chunked. The server closes
         (``aclose`` or ``close``) a generator that is not used up.
 
+        *trailers* are fields that are known only at the end, a checksum for instance:
+        names, and for each what to call for its value when all pieces have been sent.
+        They go where the body is chunked: not to HTTP/1.0, and not with a length.
+
         :raises TypeError: when *pieces* cannot be iterated, or is one piece.
-        :raises ValueError: for a negative content_length.
+        :raises ValueError: for a negative content_length, and for one with trailers.
+        :raises LocalProtocolError: for a trailer that must stand in front (RFC 9110
+            section 6.5.1).
         """
-        if IBodyProducer.providedBy(pieces):
-            if content_length is None and pieces.length != UNKNOWN_LENGTH:
-                content_length = int(pieces.length)
-        elif isinstance(pieces, bytes | str | bytearray | memoryview) or not isinstance(
-            pieces, Iterable | AsyncIterable
-        ):
+        # A Request has a read of its own, and is no file.
+        if hasattr(pieces, "read") and not isinstance(pieces, AsyncIterable):
+            pieces = body_of_file(pieces) or pieces_of_file(pieces)
+        elif not _is_stream(pieces):
             raise TypeError(f"not a stream of pieces: {type(pieces).__name__}")
+        if content_length is None and not trailers:
+            content_length = _known_length(pieces)
         if content_length is not None and content_length < 0:
             raise ValueError(f"content_length must not be negative: {content_length}")
         response = cls(b"", status, headers, content_type)
@@ -205,6 +222,56 @@ class Response:
             raise LocalProtocolError(f"a response of status {status} has no body")
         response.body = pieces
         response.content_length = content_length
+        if trailers:
+            if content_length is not None:
+                raise ValueError("a body of declared length has no trailers")
+            response.headers.raw.append(trailer_field(trailers))
+            response.trailers = trailers
+        return response
+
+    @classmethod
+    def file(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        content_type: str | None = None,
+        filename: str | None = None,
+        inline: bool = False,
+        headers: HeadersInput = None,
+    ) -> Response:
+        """Answer with the file at *path*, sent by the kernel where it can.
+
+        To a GET or HEAD the server answers 304, 412 or a range if the client asks for
+        it. The file is opened here, and closed with the response. *path* is followed
+        wherever it leads: do not make it of what a client sent (see App.static).
+
+        :param content_type: None: by the name.
+        :param filename: offer to save it under this name; None: nothing is said.
+        :param inline: with *filename*: show it, if it can be.
+        :raises HTTPError: 404 when there is no regular file.
+        :raises OSError: when it cannot be opened for another reason.
+        """
+        opened = OpenFile.at(path)
+        response = cls(b"", 200, headers, content_type or media_type(opened.name))
+        for name, value in (*opened.fields(), (b"accept-ranges", b"bytes")):
+            response.headers.setdefault(name, value)
+        if filename is not None:
+            disposition = content_disposition(filename, inline=inline)
+            response.headers.set("Content-Disposition", disposition)
+        response.body = FileBody(opened)
+        response.content_length = opened.size
+        return response
+
+    @classmethod
+    def of_file(cls, body: FileBody | bytes, fields: HeaderPairs) -> Response:
+        """Answer with *body* and *fields*, which have been checked. For StaticFiles."""
+        # As __init__ does it, without the questions: 1 of the 20 µs of a small file.
+        response = cls.__new__(cls)
+        response.body = body
+        response.content_length = None if isinstance(body, bytes) else body.length
+        response.trailers = None
+        response.status = 200
+        response.headers = ResponseHeaders.from_checked(fields.copy())
         return response
 
     # Cookies.
@@ -279,6 +346,21 @@ def to_response(result: object) -> Response:
         f"an endpoint returned {type(result).__name__}; it may return a Response, str,"
         " bytes, dict, list, None, or an iterator of bytes or str"
     )
+
+
+def _is_stream(pieces: object) -> bool:
+    return IBodyProducer.providedBy(pieces) or (
+        isinstance(pieces, Iterable | AsyncIterable)
+        and not isinstance(pieces, bytes | str | bytearray | memoryview)
+    )
+
+
+def _known_length(pieces: Any) -> int | None:
+    if isinstance(pieces, FileBody):
+        return pieces.length
+    if IBodyProducer.providedBy(pieces) and pieces.length != UNKNOWN_LENGTH:
+        return int(pieces.length)
+    return None
 
 
 def _checked_body(body: object) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from httpx_tw.errors import InvalidHeader, LocalProtocolError
-from httpx_tw.headers import Headers, HeadersInput
+from httpx_tw.headers import HeaderPairs, Headers, HeadersInput
 
 __all__ = ["ResponseHeaders"]
 
@@ -49,6 +49,15 @@ class ResponseHeaders(Headers):
             items = fields.items() if isinstance(fields, Mapping) else fields
             for name, value in items:
                 self.add(name, value)
+
+    @classmethod
+    def from_checked(cls, pairs: HeaderPairs) -> ResponseHeaders:
+        """Take over *pairs*, which were checked; Connection is not among them."""
+        headers = cls.__new__(cls)
+        headers._pairs = pairs  # noqa: SLF001  # it is ours
+        headers._mapping = None  # noqa: SLF001
+        headers.closes = False
+        return headers
 
     def add(self, name: str | bytes, value: str | bytes) -> None:
         """Append a field, keeping others of its name.

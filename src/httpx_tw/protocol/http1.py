@@ -130,6 +130,16 @@ class Side:
         self._left -= len(data)
         return data
 
+    def note_sent(self, count: int) -> None:
+        """Note that *count* bytes of the body were sent as they are, by the kernel.
+
+        :raises LocalProtocolError: as ``data``, and where the body is chunked.
+        """
+        if self._chunked or 0 <= self._left < count:
+            raise LocalProtocolError(f"{count} bytes that the head does not allow for")
+        if self._left > 0:
+            self._left -= count
+
     def end(self, trailers: HeaderPairs | None = None) -> bytes:
         """Return what ends the body being sent.
 

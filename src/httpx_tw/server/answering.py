@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from httpx_tw.app.files.body import FileBody
 from httpx_tw.app.response import Response, to_json, to_response
 from httpx_tw.app.route import ANYWHERE
 from httpx_tw.app.upgrade import SwitchProtocols
@@ -30,12 +31,14 @@ from httpx_tw.server.on_workers import (
     is_plain_stream,
     iterate_on_worker,
 )
+from httpx_tw.server.static import as_asked
 from httpx_tw.server.threads import WaitingCall
 from httpx_tw.server.wire import Phase, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from httpx_tw.app.files.opened import OpenFile
     from httpx_tw.app.request import Request
     from httpx_tw.app.route import Route
     from httpx_tw.server.factory import HTTPFactory
@@ -269,6 +272,9 @@ class Answering(Wire):
         if not http.body_is_read:
             self._decide_about_unread_body()
         body = response.body
+        if type(body) is FileBody:
+            response = as_asked(request, response)
+            body = response.body
         fixed = self.factory.fixed.lines
         if type(body) is bytes:
             self.send(http.response(response.status, fixed, response.headers.raw, body))
@@ -301,15 +307,27 @@ class Answering(Wire):
             self._streamed += len(data)
             self.send(wire)
 
+    def send_from_file(self, fd: int, offset: int, count: int) -> int | None:
+        """Have the kernel send a piece of a file: see FileLink."""
+        sent = self.send_file(fd, offset, count)
+        if sent:
+            self.http.note_sent(sent)
+            self._streamed += sent
+        return sent
+
+    def fetch(self, file: OpenFile, offset: int, count: int) -> Deferred[None]:
+        """See FileLink."""
+        return self.factory.disk_reads.fetch(file, offset, count)
+
     def stream_ended(self) -> None:
         """End a streaming response that is complete."""
         exchange = self.exchange
         assert exchange is not None
         try:
-            ending = self.http.end()
-        except LocalProtocolError:
+            ending = self.http.end(exchange.trailers)
+        except Exception:  # noqa: BLE001  # trailers are made by the application
             _log.failure(
-                "the response to {method} {path} was shorter than it said: aborted",
+                "the response to {method} {path} could not be completed: aborted",
                 method=exchange.request.method,
                 path=exchange.request.path,
             )

@@ -16,10 +16,13 @@ from twisted.logger import Logger
 from twisted.web.iweb import IBodyProducer
 
 from httpx_tw.app.body import RequestBody
+from httpx_tw.app.files.body import FileBody
 from httpx_tw.app.spool import MAX_IN_MEMORY, SpooledBody
+from httpx_tw.app.trailers import Trailers, trailer_lines
 from httpx_tw.errors import BodyTooLarge, RemoteProtocolError
 from httpx_tw.server import coroutines
 from httpx_tw.server.deadlines import Pace
+from httpx_tw.server.file_sending import send_file_body
 from httpx_tw.server.on_workers import ResponseWriter
 from httpx_tw.server.streaming import BodyConsumer
 
@@ -59,6 +62,7 @@ class Exchange:
         "_size",
         "_spool",
         "_stream",
+        "_trailers",
         "_turn",
         "continue_owed",
         "pace",
@@ -85,6 +89,7 @@ class Exchange:
         self._running: coroutines.RunningCoroutine | None = None
         # The response's body, if it streams.
         self._stream: coroutines.RunningCoroutine | None = None
+        self._trailers: Trailers | None = None
         self._drained: Deferred[None] | None = None
         self._turn = 0
 
@@ -214,6 +219,7 @@ class Exchange:
         """Send *response*, whose head is on its way, piece by piece."""
         self.response_started = True
         self.status = response.status
+        self._trailers = response.trailers
         stream = coroutines.start(
             self._send(response.body), self._stream_ended, self._stream_failed
         )
@@ -224,6 +230,10 @@ class Exchange:
         if self.request.method == "HEAD":
             # Nobody would see it, and it may have no end.
             await _close_unread(body)
+        elif isinstance(body, FileBody):
+            await send_file_body(
+                body, self._connection, self._send_piece, self._until_drained
+            )
         elif IBodyProducer.providedBy(body):
             await BodyConsumer(self._send_piece, self._until_drained).consume(body)
         elif isinstance(body, AsyncIterable):
@@ -277,6 +287,14 @@ class Exchange:
             # The socket takes all we give: let the others have their turn.
             await connection.factory.next_turn()
         self._turn = 0
+
+    @property
+    def trailers(self) -> HeaderPairs:
+        """The fields behind the body that has been sent.
+
+        Raises what the application's functions for them raise.
+        """
+        return trailer_lines(self._trailers)
 
     def drained(self) -> None:
         """Note that the transport has sent what it held."""

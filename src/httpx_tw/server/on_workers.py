@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web.iweb import IBodyProducer
 
+from httpx_tw.app.files.body import FileBody
 from httpx_tw.app.response import Response, to_response
 from httpx_tw.errors import ConnectionLost, LocalProtocolError
 
@@ -233,11 +234,11 @@ def _try_response(result: Any) -> Response | None:
 def is_plain_stream(body: Any) -> bool:
     """Whether *body* is iterated over, and may block while it is.
 
-    What is in a list or a tuple is here already.
+    What is in a list or a tuple is here already, and a file is sent by the kernel.
     """
     return (
         isinstance(body, Iterable)
-        and not isinstance(body, bytes | list | tuple)
+        and not isinstance(body, bytes | list | tuple | FileBody)
         and not hasattr(body, "__aiter__")
         and not IBodyProducer.providedBy(body)
     )

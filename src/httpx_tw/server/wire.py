@@ -16,6 +16,11 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from httpx_tw.server.deadlines import NEVER, Pace
+from httpx_tw.transport.file_sender import (
+    can_send_files,
+    resume_when_writable,
+    send_file,
+)
 from httpx_tw.transport.stream import unsent_bytes, writer_for
 
 if TYPE_CHECKING:
@@ -125,6 +130,23 @@ class Wire:
         if self._outgoing is not None:
             self._unsent += len(data)
         self._write(self.transport, data)
+
+    @property
+    def sends_files(self) -> bool:
+        """Whether the kernel can send files over it."""
+        return can_send_files(self.transport)
+
+    def send_file(self, fd: int, offset: int, count: int) -> int | None:
+        """Send from a file, and count it. See transport.file_sender.send_file."""
+        sent = send_file(self.transport, fd, offset, count)
+        if sent:
+            self.factory.bytes_sent += sent
+        return sent
+
+    def wait_for_room(self) -> None:
+        """Have ``drained`` called when the socket takes more."""
+        self.pauseProducing()
+        resume_when_writable(self.transport)
 
     @property
     def is_write_paused(self) -> bool:

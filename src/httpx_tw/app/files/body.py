@@ -1,0 +1,103 @@
+"""Parts of an open file as the body of a response."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from httpx_tw.app.files.opened import OpenFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from httpx_tw.app.ranges import Span
+
+__all__ = ["PIECE", "FileBody", "Part", "body_of_file", "pieces_of_file"]
+
+PIECE: Final = 64 * 1024
+"""Bytes read at once where a file is not sent by the kernel: what a stream may hold
+before it waits, and four records of TLS."""
+
+Part: TypeAlias = "bytes | Span"
+"""What is sent as it is, or where in the file and how much."""
+
+
+class FileBody:
+    """A body that is parts of a file, with bytes between them.
+
+    The server has the kernel send it (see transport/file_sender.py). To everybody else,
+    middleware for instance, it is an iterable of bytes like any stream, to use once.
+
+    :param parts: None: the whole file. Bytes and spans are sent in order.
+    """
+
+    __slots__ = ("_pieces", "file", "is_whole", "length", "parts")
+
+    def __init__(self, file: OpenFile, parts: tuple[Part, ...] | None = None) -> None:
+        self.file = file
+        self.is_whole = parts is None
+        """Nothing has been selected of it yet: see server/static.py."""
+        self.parts: tuple[Part, ...] = ((0, file.size),) if parts is None else parts
+        self.length = sum(
+            len(part) if isinstance(part, bytes) else part[1] for part in self.parts
+        )
+        """Bytes in all."""
+        self._pieces: Iterator[bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._pieces is None:
+            self._pieces = self._read()
+        return next(self._pieces)
+
+    def _read(self) -> Iterator[bytes]:
+        for part in self.parts:
+            if isinstance(part, bytes):
+                yield part
+                continue
+            offset, left = part
+            while left:
+                data = self.file.read(offset, min(left, PIECE))
+                if not data:
+                    return  # it has become shorter, which the server notices
+                yield data
+                offset += len(data)
+                left -= len(data)
+
+    def close(self) -> None:
+        """Give nothing more. The file is closed with the last reference to it."""
+        self._pieces = iter(())
+        self.parts = ()
+
+
+def body_of_file(file: Any) -> FileBody | None:
+    """Return the rest of *file*, a file object, as a body; None: it has to be read.
+
+    Only binary files on a disk can be sent by their descriptor. *file* is closed with
+    the body.
+    """
+    if not isinstance(file, io.BufferedReader | io.BufferedRandom | io.FileIO):
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return None
+        if isinstance(file, io.BufferedRandom):
+            file.flush()
+        position = file.tell()
+    except (OSError, ValueError):
+        return None
+    opened = OpenFile(file.fileno(), owner=file)
+    return FileBody(opened, ((position, max(0, opened.size - position)),))
+
+
+def pieces_of_file(file: Any) -> Iterator[bytes | str]:
+    """Yield what a file object gives to ``read``, and close it at the end."""
+    try:
+        while piece := file.read(PIECE):
+            yield piece
+    finally:
+        file.close()

@@ -1,0 +1,96 @@
+"""Parts of a file as a response's body: by the kernel where it can, else read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from httpx_tw.app.files.body import PIECE
+from httpx_tw.app.files.opened import is_cached
+from httpx_tw.errors import LocalProtocolError
+from httpx_tw.server.disk_reads import AHEAD
+from httpx_tw.transport.file_sender import CHUNK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from twisted.internet.defer import Deferred
+
+    from httpx_tw.app.files.body import FileBody
+    from httpx_tw.app.files.opened import OpenFile
+
+__all__ = ["FileLink", "send_file_body"]
+
+
+class FileLink(Protocol):
+    """What a connection offers to whoever sends a file over it."""
+
+    @property
+    def sends_files(self) -> bool:
+        """Whether the kernel can send files over it."""
+
+    def send_from_file(self, fd: int, offset: int, count: int) -> int | None:
+        """See transport.file_sender.send_file."""
+
+    def wait_for_room(self) -> None:
+        """Hold the stream until the socket takes more: until drained."""
+
+    def fetch(self, file: OpenFile, offset: int, count: int) -> Deferred[None]:
+        """See DiskReads.fetch."""
+
+
+async def send_file_body(
+    body: FileBody,
+    link: FileLink,
+    send_piece: Callable[[bytes], bool],
+    until_drained: Callable[[], Coroutine[None, None, None]],
+) -> None:
+    """Send *body*, giving others their turn and the client its time.
+
+    :param send_piece: sends bytes; False: nothing more before ``until_drained``.
+    :raises LocalProtocolError: when the file has become shorter.
+    :raises OSError: when it cannot be read.
+    """
+    for part in body.parts:
+        if not isinstance(part, bytes):
+            await _send_span(body.file, part, link, send_piece, until_drained)
+        elif not send_piece(part):
+            await until_drained()
+
+
+async def _send_span(
+    file: OpenFile,
+    span: tuple[int, int],
+    link: FileLink,
+    send_piece: Callable[[bytes], bool],
+    until_drained: Callable[[], Coroutine[None, None, None]],
+) -> None:
+    offset, left = span
+    in_memory = file.content is not None
+    by_kernel = link.sends_files and not in_memory
+    fetched_to = offset
+    while left:
+        count = min(left, CHUNK if by_kernel else PIECE)
+        if offset + count > fetched_to and not in_memory:
+            # A disk that stalls must not stall the reactor.
+            fetched_to = offset + count
+            if not is_cached(file.fd, offset, count):
+                fetched_to = offset + min(left, AHEAD)
+                await link.fetch(file, offset, fetched_to - offset)
+        if by_kernel:
+            sent = link.send_from_file(file.fd, offset, count)
+            if sent is None:
+                by_kernel = False
+                continue
+            may_send = False  # one call a turn: others are waiting too
+        else:
+            data = file.read(offset, count)
+            if not data:
+                raise LocalProtocolError("the file has become shorter meanwhile")
+            sent = len(data)
+            may_send = send_piece(data)
+        offset += sent
+        left -= sent
+        if left and not may_send:
+            if by_kernel:
+                link.wait_for_room()
+            await until_drained()

@@ -1,0 +1,91 @@
+"""Files to sockets by sendfile(2): the bytes never enter the process.
+
+Only where write-through is possible too (see stream.py): on the stock stream transports
+over a plain socket. The transport's own buffer goes first, so the order is that of the
+calls. While the socket takes no more, the transport is made to look as if its buffer
+were over the high watermark: its push producer is resumed when there is room, and
+closing, aborting and losing the connection stay Twisted's business.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from httpx_tw.errors import LocalProtocolError
+from httpx_tw.transport.stream import can_write_through, unsent_bytes
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import ITransport
+
+__all__ = ["CHUNK", "can_send_files", "resume_when_writable", "send_file"]
+
+CHUNK: Final = 512 * 1024
+"""Bytes a call sends at most, and so a connection in one turn of the reactor: 0.1 ms
+while the peer reads as fast."""
+
+_sendfile: Final[Any] = getattr(os, "sendfile", None)
+
+# The file system has no pages to lend (EINVAL), or there is no such call after all.
+_UNSUPPORTED: Final = {
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.EOVERFLOW,
+}
+
+# The peer is gone: the reactor meets it in its turn, as stream.py says.
+_LOST: Final = {
+    errno.EPIPE,
+    errno.ECONNRESET,
+    errno.ECONNABORTED,
+    errno.ENOTCONN,
+    errno.ESHUTDOWN,
+    errno.ETIMEDOUT,
+    errno.EBADF,
+}
+
+
+def can_send_files(transport: ITransport) -> bool:
+    """Whether :func:`send_file` works on *transport* now: startTLS ends it."""
+    return _sendfile is not None and can_write_through(transport)
+
+
+def send_file(transport: Any, fd: int, offset: int, count: int) -> int | None:
+    """Send up to *count* bytes of the open file *fd* from *offset* on.
+
+    Return how many the socket took: at most a :data:`CHUNK`, 0 when it takes none now
+    or the transport still holds other bytes; then see :func:`resume_when_writable`.
+    None: this file has to be read. Only on the reactor thread. It never calls back, and
+    a broken connection is no error of it.
+
+    :raises LocalProtocolError: when the file ends at *offset*: it has become shorter.
+    :raises OSError: when the file cannot be read.
+    """
+    if unsent_bytes(transport) or not transport.connected:
+        return 0
+    try:
+        sent = int(_sendfile(transport.fileno(), fd, offset, min(count, CHUNK)))
+    except (BlockingIOError, InterruptedError):
+        return 0
+    except OSError as error:
+        if error.errno in _UNSUPPORTED:
+            return None
+        if error.errno in _LOST:
+            return 0
+        raise
+    if not sent:
+        raise LocalProtocolError("the file has become shorter while it was sent")
+    return sent
+
+
+def resume_when_writable(transport: Any) -> None:
+    """Have the transport resume its push producer when the socket takes more.
+
+    Where the connection is broken it is lost in place of that. Only for transports of
+    which :func:`can_send_files` said yes.
+    """
+    transport.producerPaused = True
+    transport.startWriting()
