@@ -38,6 +38,7 @@ class Connection:
         self.place: Any = None
         self.idle_since = 0.0
         self.requests = 0
+        self.is_dropped = False
         self.is_open = True
 
 
@@ -64,6 +65,7 @@ class World:
         self.now = 0.0
         self.open: list[Connection] = []
         self.dials: list[Dial] = []
+        self.closing: list[Connection] = []
         self.closed: list[DropReason] = []
         self.asked = 0
 
@@ -81,6 +83,7 @@ class World:
                     assert connection.is_open
                     connection.is_open = False
                     self.open.remove(connection)
+                    self.closing.append(connection)
                     self.closed.append(reason)
                 case Refuse(waiter):
                     assert waiter.connection is None
@@ -119,6 +122,11 @@ class World:
         connection, asker.connection = asker.connection, None
         assert connection is not None
         self.obey(self.slots.release(connection, self.now))
+
+    def close(self) -> None:
+        """Let what is being closed be closed."""
+        while self.closing:
+            self.obey(self.slots.remove(self.closing.pop(0), DropReason.FAILED))
 
     def die(self, connection: Connection) -> None:
         connection.is_open = False
@@ -221,6 +229,7 @@ class AskingTests(SynchronousTestCase):
         world.give_back(world.served(A))
         world.ask(B, may_wait=False)
         self.assertEqual(world.closed, [DropReason.EVICTED])
+        world.close()
         self.assertEqual([dial.key for dial in world.dials], [B])
 
     def test_all_who_wait_are_served_in_the_order_of_asking(self) -> None:
@@ -347,9 +356,11 @@ class WholeTests(SynchronousTestCase):
         b, c = world.ask(B), world.ask(C)
         world.give_back(first)
         self.assertEqual(world.closed, [DropReason.EVICTED])
+        world.close()
         world.connect()
         self.assertIsNotNone(b.connection)
         world.give_back(b)
+        world.close()
         world.connect()
         self.assertIsNotNone(c.connection)
 
@@ -361,9 +372,11 @@ class WholeTests(SynchronousTestCase):
         a = world.ask(A)
         world.give_back(first)
         self.assertEqual(world.closed, [DropReason.YIELDED])
+        world.close()
         world.connect()
         self.assertIsNotNone(b.connection)
         world.give_back(b)
+        world.close()
         world.connect()
         self.assertIsNotNone(a.connection)
 
@@ -382,7 +395,20 @@ class KeepingTests(SynchronousTestCase):
         world.give_back(world.served())
         world.give_back(world.ask())
         self.assertEqual(world.closed, [DropReason.WORN_OUT])
+        world.close()
         self.assertTrue(world.slots.is_empty)
+
+    def test_connection_being_closed_keeps_its_slot_until_it_is(self) -> None:
+        world = World(max_requests_per_connection=1, max_per_host=1)
+        first = world.served()
+        second = world.ask()
+        world.give_back(first)
+        self.assertEqual(world.dials, [])
+        self.assertEqual(world.slots.statistics().closing, 1)
+        self.assertEqual(world.slots.statistics().active, 0)
+        world.close()
+        world.connect()
+        self.assertIsNotNone(second.connection)
 
     def test_idle_connections_expire_in_time(self) -> None:
         world = World(idle_timeout_ms=1000)
@@ -395,6 +421,7 @@ class KeepingTests(SynchronousTestCase):
         world.obey(world.slots.expire(1.0))
         self.assertEqual(world.closed, [DropReason.IDLE_TOO_LONG])
         world.obey(world.slots.expire(1.6))
+        world.close()
         self.assertTrue(world.slots.is_empty)
 
     def test_zero_keeps_none_but_hands_on(self) -> None:
@@ -520,6 +547,12 @@ class Histories(RuleBasedStateMachine):
         self.askers = [a for a in self.askers if a.connection is not connection]
         self.world.die(connection)
 
+    @precondition(lambda self: self.world.closing)
+    @rule()
+    def close(self) -> None:
+        world = self.world
+        world.obey(world.slots.remove(world.closing.pop(0), DropReason.FAILED))
+
     @rule(seconds=st.floats(0, 2))
     def wait(self, seconds: float) -> None:
         self.world.now += seconds
@@ -530,12 +563,13 @@ class Histories(RuleBasedStateMachine):
         world = getattr(self, "world", None)
         if world is None:
             return
-        taken = len(world.open) + len(world.dials)
+        taken = len(world.open) + len(world.dials) + len(world.closing)
         assert taken <= world.config.max_connections
         for key in (A, B, C):
             count = world.slots.host_count(key.host, key.port)
             assert count <= world.config.max_per_host
-            assert count == sum(c.place.key == key for c in world.open) + sum(
+            open_or_closing = world.open + world.closing
+            assert count == sum(c.place.key == key for c in open_or_closing) + sum(
                 d.key == key for d in world.dials
             )
 
@@ -545,7 +579,7 @@ class Histories(RuleBasedStateMachine):
         if world is None:
             return
         figures = world.slots.statistics()
-        assert figures.total == len(world.open) + len(world.dials)
+        assert figures.closing == len(world.closing)
         assert figures.dialing == len(world.dials)
         assert figures.active == len(self.using())
         assert figures.waiting == len(self.waiting())
@@ -562,7 +596,10 @@ class Histories(RuleBasedStateMachine):
             assert (
                 asker.dial in world.dials
                 or host == world.config.max_per_host
-                or (figures.total == world.config.max_connections and not figures.idle)
+                or (
+                    figures.total == world.config.max_connections
+                    and (figures.closing or not figures.idle)
+                )
             )
             if asker.dial is not None:
                 assert asker.dial.waiter is asker
@@ -590,9 +627,10 @@ class Histories(RuleBasedStateMachine):
             world.obey(world.slots.forget(asker))
         for asker in self.using():
             world.give_back(asker)
-        world.obey(world.slots.close_idle(DropReason.POOL_CLOSED))
         while world.dials:
             world.fail()
+        world.obey(world.slots.close_idle(DropReason.POOL_CLOSED))
+        world.close()
         assert world.slots.is_empty
         assert not world.open
         assert not world.slots._places

@@ -10,7 +10,8 @@ connection that is given back or one that was dialled, in the order of asking:
         ──► (nothing)  wait: for a slot, or for a dial that nobody needs any more
 
 A dial that comes too late for the one it was for serves the next who waits, or becomes
-idle. A dial that fails fails the one it was for; the others get dials of their own.
+idle. A dial that fails fails the one it was for; the others get dials of their own. A
+connection that is to be closed keeps its slot until it is: the limits are about sockets.
 
 Everything is O(1), however many wait or are idle.
 """
@@ -138,10 +139,12 @@ class _Place:
 
 
 class Pooled(Protocol):
-    """What the slots keep on a connection; they alone set ``place``, ``idle_since``."""
+    """What the slots keep on a connection; they alone set all but ``requests``."""
 
     place: Any
     idle_since: float
+    is_dropped: bool
+    """It is to be closed, and may be used for nothing any more."""
     requests: int
     """How many were sent on it."""
 
@@ -186,7 +189,7 @@ class Use(Generic[C, W]):
 
 @dataclass(slots=True, eq=False)
 class Close(Generic[C]):
-    """Order: close *connection*; its slot is free already."""
+    """Order: close *connection*. Report to ``remove`` when it is closed."""
 
     connection: C
     reason: DropReason
@@ -216,11 +219,13 @@ class PoolStatistics:
     """The figures of a pool at one moment."""
 
     total: int
-    """Connections that take a slot: active, idle or being dialled."""
+    """Connections that take a slot: active, idle, being dialled, being closed."""
     active: int
     """Connections with an exchange on them, or in somebody's hands."""
     idle: int
     dialing: int
+    closing: int
+    """Connections that are about to be closed."""
     waiting: int
     """Who asked and has none yet, waiting for a slot or for a dial."""
     max_connections: int
@@ -249,6 +254,7 @@ class Slots(Generic[C, W]):
         self._hungry: OrderedDict[_Place, int] = OrderedDict()
         self._total = 0
         self._dialing = 0
+        self._closing = 0
         self._waiting = 0
         self._tickets = 0
         self._dialed = 0
@@ -299,7 +305,7 @@ class Slots(Generic[C, W]):
             raise PoolExhaustedForHost(
                 f"all {config.max_per_host} connections to this host are in use"
             )
-        if self._total >= config.max_connections and not self._idle:
+        if self._total >= config.max_connections and not self._can_evict:
             self._forget_if_unused(place)
             raise PoolExhausted(f"all {config.max_connections} connections are in use")
 
@@ -333,6 +339,7 @@ class Slots(Generic[C, W]):
         self._dial_is_over(dial)
         connection.place = place
         connection.idle_since = now
+        connection.is_dropped = False
         waiter = dial.waiter
         if waiter is not None:
             # It is served like any: whoever asked first comes first.
@@ -375,16 +382,28 @@ class Slots(Generic[C, W]):
         return _NOTHING
 
     def drop(self, connection: C, reason: DropReason) -> list[Order[C, W]]:
-        """Free the slot of *connection*, idle or in use, and have it closed."""
-        return [Close(connection, reason), *self.remove(connection, reason)]
+        """Have *connection*, idle or in use, closed."""
+        self._leave(connection, reason)
+        connection.is_dropped = True
+        self._closing += 1
+        return [Close(connection, reason)]
 
     def remove(self, connection: C, reason: DropReason) -> list[Order[C, W]]:
-        """Free the slot of *connection*, which is closed."""
-        place: _Place = connection.place
+        """Free the slot of *connection*, which is closed.
+
+        :param reason: why, unless it was dropped before.
+        """
+        if connection.is_dropped:
+            self._closing -= 1
+        else:
+            self._leave(connection, reason)
+        return self._slot_freed(connection.place)
+
+    def _leave(self, connection: C, reason: DropReason) -> None:
         self._dropped[reason] += 1
-        if self._idle.pop(connection, None) is not None:
+        place = self._idle.pop(connection, None)
+        if place is not None:
             del place.idle[connection]
-        return self._slot_freed(place)
 
     def expire(self, now: float) -> list[Order[C, W]]:
         """Close what has been idle for too long."""
@@ -427,9 +446,10 @@ class Slots(Generic[C, W]):
         idle = len(self._idle)
         return PoolStatistics(
             total=self._total,
-            active=self._total - self._dialing - idle,
+            active=self._total - self._dialing - self._closing - idle,
             idle=idle,
             dialing=self._dialing,
+            closing=self._closing,
             waiting=self._waiting,
             max_connections=self.config.max_connections,
             max_per_host=self.config.max_per_host,
@@ -444,7 +464,7 @@ class Slots(Generic[C, W]):
     def _give(self, place: _Place, connection: C, now: float) -> list[Order[C, W]]:
         """Give *connection* to who has waited longest, or make it idle."""
         waiters = place.waiters
-        if self._hungry:
+        if self._hungry and not self._closing:
             longest = next(iter(self._hungry.values()))
             if not waiters:
                 return self.drop(connection, DropReason.EVICTED)
@@ -494,24 +514,19 @@ class Slots(Generic[C, W]):
         orders: list[Order[C, W]] = []
         while self._hungry:
             if self._total >= self.config.max_connections:
-                if not self._idle:
-                    break
-                longest_idle = next(iter(self._idle))
-                # Its slot is the next one's: nothing else is decided meanwhile.
-                orders.append(Close(longest_idle, DropReason.EVICTED))
-                self._evict(longest_idle)
+                if self._can_evict:
+                    longest_idle = next(iter(self._idle))
+                    orders += self.drop(longest_idle, DropReason.EVICTED)
+                break
             next_place, _ = self._hungry.popitem(last=False)
             orders.append(self._begin_dial(next_place))
             self._settle(next_place)
         return orders
 
-    def _evict(self, connection: C) -> None:
-        place = self._idle.pop(connection)
-        del place.idle[connection]
-        self._dropped[DropReason.EVICTED] += 1
-        place.count -= 1
-        self._total -= 1
-        self._forget_if_unused(place)
+    @property
+    def _can_evict(self) -> bool:
+        # One at a time: the slot of another that is being closed may do.
+        return bool(self._idle) and not self._closing
 
     def _begin_dial(self, place: _Place) -> Dial:
         waiter, _ = place.undialed.popitem(last=False)

@@ -13,7 +13,7 @@ from httpx_tw.protocol.events import (
     UNTIL_CLOSE,
     ResponseHead,
 )
-from httpx_tw.protocol.framing import BodyReader, body_reader
+from httpx_tw.protocol.framing import body_reader
 from httpx_tw.protocol.http1_writer import (
     request_head,
 )
@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 
 from httpx_tw.protocol.http1 import Side
 
-__all__ = ["ClientSide"]
+__all__ = ["ClientSide", "request_framing"]
 
 
 class ClientSide(Side):
     """The client's side: one request at a time, then its response."""
 
     __slots__ = (
+        "_body_length",
         "_eof",
         "_method",
         "_parser",
@@ -46,6 +47,7 @@ class ClientSide(Side):
         super().__init__(limits)
         self._parser = parser
         self._method: str | None = None
+        self._body_length = 0  # of a body whose reader is not made yet
         self._eof = False
         self._trailers: HeaderPairs = []
         self.keep_alive = True
@@ -63,18 +65,28 @@ class ClientSide(Side):
         :raises LocalProtocolError: while another exchange is going on, or when the
             connection cannot be used again.
         """
+        head = request_head(
+            method, target, [*headers, *request_framing(method, length)]
+        )
+        self.begin(method, length)
+        return head
+
+    def begin(self, method: str, length: int | None) -> None:
+        """Make ready for the response to a request whose head was made before.
+
+        It must hold what :func:`request_framing` says, and be sent now.
+
+        :raises LocalProtocolError: see request_head.
+        """
         if self._method is not None:
             raise LocalProtocolError("the exchange before is not over")
-        if not self.keep_alive or self.unread:
+        if not self.keep_alive or self._position < len(self._buffer):
             raise LocalProtocolError("the connection cannot be used again")
-        head = request_head(
-            method, target, [*headers, *_request_framing(method, length)]
-        )
         self._method = method
-        self._trailers = []
+        if self._trailers:
+            self._trailers = []
         self._chunked = length is None
         self._left = length or 0
-        return head
 
     # The body is written by data and end: see Side.
 
@@ -91,9 +103,8 @@ class ClientSide(Side):
 
     def next_event(self) -> Event:
         """Return the next event; NEED_DATA and PAUSED repeat. See receive."""
-        body = self._body
-        if body is not None:
-            return self._body_event(body)
+        if self._body is not None or self._body_length:
+            return self._body_event()
         if self._method is None:
             if self._position < len(self._buffer):
                 self.keep_alive = False  # see _exchange_over
@@ -123,13 +134,29 @@ class ClientSide(Side):
         ):
             self.keep_alive = False
         if length:
-            self._body = body_reader(length, self.limits)
+            self._body_length = length
         else:
             self._exchange_over()
         return response
 
+    def take_whole_body(self) -> bytes | None:
+        """Return the body, and end the exchange, if all of it came with the head.
+
+        Only straight after the final head. None: take it by next_event. A body in
+        chunks is never whole. For most exchanges this is two events less.
+        """
+        length = self._body_length
+        end = self._position + length
+        if length <= 0 or end > len(self._buffer):
+            return None
+        body = self._buffer[self._position : end]
+        self._position = end
+        self._exchange_over()
+        return body
+
     def _exchange_over(self) -> None:
         self._body = None
+        self._body_length = 0
         self._method = None
         if self._position < len(self._buffer):
             # RFC 9112 section 9.2: a response nobody asked for must not be taken for
@@ -141,10 +168,18 @@ class ClientSide(Side):
             self._position = 0
 
     @property
+    def is_between(self) -> bool:
+        """No exchange is going on: nothing may come from the server."""
+        return self._method is None
+
+    @property
     def _unsent(self) -> bool:
         return self._chunked or bool(self._left)
 
-    def _body_event(self, body: BodyReader) -> Event:
+    def _body_event(self) -> Event:
+        body = self._body
+        if body is None:
+            body = self._body = body_reader(self._body_length, self.limits)
         event = self._read_body(body)
         if event is END_OF_MESSAGE:
             self._trailers = body.trailers
@@ -171,7 +206,8 @@ class ClientSide(Side):
         return self._trailers
 
 
-def _request_framing(method: str, length: int | None) -> HeaderPairs:
+def request_framing(method: str, length: int | None) -> HeaderPairs:
+    """Return the fields that say how long a request body is; None: it is chunked."""
     if length is None:
         return [(b"transfer-encoding", b"chunked")]
     # RFC 9110 section 8.6: a method that anticipates content says so even when there is
