@@ -1,0 +1,1 @@
+"""TLS: contexts, identity, sessions that resume, certificates that reload."""
