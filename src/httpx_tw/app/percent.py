@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, unquote_to_bytes
 
-__all__ = ["decoded_path", "encoded_reference", "has_dot_segment"]
+__all__ = ["decoded_octets", "decoded_path", "encoded_reference", "has_dot_segment"]
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -21,13 +21,22 @@ def decoded_path(path: str) -> str | None:
     """
     if "%" not in path:
         return None if "\0" in path else path
-    if _BAD_ESCAPE.search(path):
-        return None
+    octets = decoded_octets(path)
     try:
-        decoded = unquote_to_bytes(path).decode("utf-8")
+        return None if octets is None else octets.decode("utf-8")
     except UnicodeError:
         return None
-    return None if "\0" in decoded else decoded
+
+
+def decoded_octets(path: str) -> bytes | None:
+    """Return the octets that *path*, which is ASCII, stands for, UTF-8 or not.
+
+    None for a ``%`` without two hex digits, and for NUL.
+    """
+    if _BAD_ESCAPE.search(path):
+        return None
+    octets = unquote_to_bytes(path)
+    return None if b"\0" in octets else octets
 
 
 def has_dot_segment(path: str) -> bool:
