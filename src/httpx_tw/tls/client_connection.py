@@ -12,6 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from OpenSSL import SSL
+from OpenSSL.crypto import FILETYPE_ASN1, load_certificate
+from OpenSSL.crypto import Error as CryptoError
 from twisted.logger import Logger
 
 from httpx_tw.errors import CertificateRejected, HandshakeFailed
@@ -21,6 +23,7 @@ from httpx_tw.tls.sessions import StoredSession
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
+    from OpenSSL.crypto import X509
 
     from httpx_tw.tls.identity import PeerName
     from httpx_tw.tls.sessions import SessionKey, TlsSessionPool
@@ -105,6 +108,7 @@ class ClientConnection(SSL.Connection):
         self._refusal: _Refused | None = None
         self._is_established = False
         self._received: list[StoredSession] = []
+        self._resumed: StoredSession | None = None
         self._offered = self._offer()
 
     def _offer(self) -> StoredSession | None:
@@ -162,6 +166,8 @@ class ClientConnection(SSL.Connection):
 
     def _establish(self) -> None:
         expected = self._expected
+        if was_resumed(self):
+            self._resumed = self._offered
         try:
             if expected.verifies:
                 if not self._is_trusted:
@@ -183,12 +189,12 @@ class ClientConnection(SSL.Connection):
         What was resumed is what was offered, and that was kept under this very key:
         the same trust. It remembers for which name, and until when, that was verified.
         """
-        offered = self._offered
-        if offered is None or not was_resumed(self):
+        resumed = self._resumed
+        if resumed is None:
             raise _Rejected("the server has shown no certificate")
         expected = self._expected
-        if offered.verified_name == expected.name.text:
-            self._valid_until = offered.valid_until
+        if resumed.verified_name == expected.name.text:
+            self._valid_until = resumed.valid_until
         else:
             leaf = self._leaf()
             check_name(leaf, expected.name)
@@ -201,11 +207,22 @@ class ClientConnection(SSL.Connection):
             raise _Rejected("the certificate has no pinned key")
 
     def _leaf(self) -> Certificate:
-        # Resumed: the certificate that is part of the session.
-        certificate = self.get_peer_certificate()
+        try:
+            certificate: X509 | None = self.get_peer_certificate()
+        except CryptoError as error:
+            raise _Rejected("the certificate of the session is broken") from error
         if certificate is None:
             raise _Rejected("the server has shown no certificate")
         return certificate.to_cryptography()
+
+    def get_peer_certificate(self, **options: Any) -> Any:
+        """See SSL.Connection.get_peer_certificate."""
+        resumed = self._resumed
+        if resumed is None or resumed.certificate is None:
+            return super().get_peer_certificate(**options)
+        # Sessions are kept without it, see read_session.
+        found = load_certificate(FILETYPE_ASN1, resumed.certificate)
+        return found.to_cryptography() if options.get("as_cryptography") else found
 
     # Sessions
 
@@ -224,6 +241,7 @@ class ClientConnection(SSL.Connection):
         expected = self._expected
         session = StoredSession.from_der(
             der,
+            None if self._resumed is None else self._resumed.certificate,
             verified_name=expected.name.text if expected.verifies else None,
             valid_until=self._valid_until,
             may_be_written=expected.sessions_may_be_written,

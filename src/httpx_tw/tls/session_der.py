@@ -2,8 +2,9 @@
 
 OpenSSL's ``SSL_SESSION_ASN1`` is a SEQUENCE: format version, protocol version, cipher
 suite, session id, master secret, and then optional fields by their tags: [1] when it
-was made, [2] for how long the context would keep it, [9] the ticket's lifetime as the
-server hinted, [10] the ticket. pyOpenSSL binds no function that would tell.
+was made, [2] for how long the context would keep it, [3] the server's certificate, [9]
+the ticket's lifetime as the server hinted, [10] the ticket. pyOpenSSL binds no function
+that would tell.
 """
 
 from __future__ import annotations
@@ -14,24 +15,30 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SessionFacts", "read_session"]
+__all__ = ["ReadSession", "read_session"]
 
 _SEQUENCE: Final = 0x30
-_SESSION_ID: Final = 3  # position among the fields that are always there
+_VERSION, _SESSION_ID = 1, 3  # positions among the fields that are always there
 _CREATED: Final = 0xA1
 _TIMEOUT: Final = 0xA2
+_CERTIFICATE: Final = 0xA3
 _LIFETIME_HINT: Final = 0xA9
 _TICKET: Final = 0xAA
-_TLS_1_3: Final = 0x0304
+_TLS_1_3: Final = b"\x03\x04"
 
 _MAX_LIFETIME: Final = 7 * 24 * 3600
 """RFC 8446 section 4.6.1: whatever the server says, no ticket lives longer."""
 
 
 @dataclass(frozen=True, slots=True)
-class SessionFacts:
-    """What a session says of itself."""
+class ReadSession:
+    """A session taken apart."""
 
+    der: bytes
+    """The session without its certificate, which OpenSSL would parse each time it is
+    resumed: 23 of the 31 µs that offering a session costs."""
+    certificate: bytes | None
+    """The server's certificate, in DER. None: there was none in it."""
     is_tls_1_3: bool
     created_at: float
     """Seconds since the epoch."""
@@ -39,60 +46,71 @@ class SessionFacts:
     """Seconds that the session may be used for, from then on. 0: it may not."""
 
 
-def read_session(der: bytes) -> SessionFacts | None:
-    """Return what the session in *der* says of itself; None: none that resumes."""
+def read_session(der: bytes) -> ReadSession | None:
+    """Take the session in *der* apart; None: it is none that could be resumed."""
     try:
         return _read(der)
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, KeyError):
         return None
 
 
-def _read(der: bytes) -> SessionFacts | None:
-    ((tag, content),) = _elements(der)
+def _read(der: bytes) -> ReadSession | None:
+    ((tag, _, start, end),) = _elements(der, 0, len(der))
     if tag != _SEQUENCE:
         return None
-    fields = list(_elements(content))
-    tagged = {tag: content for tag, content in fields if tag & 0xC0 == 0x80}
-    is_tls_1_3 = _number(fields[1][1]) == _TLS_1_3
-    has_ticket = _TICKET in tagged
-    if not has_ticket and (is_tls_1_3 or not fields[_SESSION_ID][1]):
+    fields = list(_elements(der, start, end))
+    content = {tag: der[start:end] for tag, _, start, end in fields}
+    is_tls_1_3 = der[fields[_VERSION][2] : fields[_VERSION][3]] == _TLS_1_3
+    _, _, start, end = fields[_SESSION_ID]
+    if _TICKET not in content and (is_tls_1_3 or start == end):
         return None
     lifetime = _MAX_LIFETIME
-    if _TIMEOUT in tagged:
-        lifetime = min(lifetime, _tagged_number(tagged[_TIMEOUT]))
-    if _LIFETIME_HINT in tagged:
-        lifetime = min(lifetime, _tagged_number(tagged[_LIFETIME_HINT]))
+    if _TIMEOUT in content:
+        lifetime = min(lifetime, _number(content[_TIMEOUT]))
+    if _LIFETIME_HINT in content:
+        lifetime = min(lifetime, _number(content[_LIFETIME_HINT]))
     elif is_tls_1_3:
         # OpenSSL leaves a zero out. In TLS 1.3 it says "discard at once" (RFC 8446
         # section 4.6.1), in TLS 1.2 "unspecified" (RFC 5077 section 3.3).
         lifetime = 0
-    return SessionFacts(is_tls_1_3, _tagged_number(tagged[_CREATED]), lifetime)
+    certificate = content.get(_CERTIFICATE)
+    if certificate is not None:
+        rest = [der[at:end] for tag, at, _, end in fields if tag != _CERTIFICATE]
+        der = _sequence(b"".join(rest))
+    return ReadSession(
+        der, certificate, is_tls_1_3, _number(content[_CREATED]), lifetime
+    )
 
 
-def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield tag and content of each element in *data*; tags are of one byte here.
+def _elements(der: bytes, at: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield tag, position, and where the content begins and ends, of each element.
 
-    :raises ValueError: when they do not end where *data* does.
+    Tags are of one byte here.
+
+    :raises ValueError: when the last does not end at *stop*.
     """
-    at = 0
-    while at < len(data):
-        tag, length = data[at], data[at + 1]
-        at += 2
+    while at < stop:
+        tag, length, start = der[at], der[at + 1], at + 2
         if length & 0x80:
             octets = length & 0x7F
-            length = int.from_bytes(data[at : at + octets], "big")
-            at += octets
-        end = at + length
-        if end > len(data):
-            raise ValueError(f"an element of {length} bytes, {len(data) - at} left")
-        yield tag, data[at:end]
+            length = int.from_bytes(der[start : start + octets], "big")
+            start += octets
+        end = start + length
+        if end > stop:
+            raise ValueError(f"an element of {length} bytes, {stop - start} left")
+        yield tag, at, start, end
         at = end
 
 
 def _number(content: bytes) -> int:
-    return int.from_bytes(content, "big", signed=True)
+    """Return the INTEGER that is all of *content*."""
+    ((_, _, start, end),) = _elements(content, 0, len(content))
+    return max(0, int.from_bytes(content[start:end], "big", signed=True))
 
 
-def _tagged_number(content: bytes) -> int:
-    ((_, inner),) = _elements(content)
-    return max(0, _number(inner))
+def _sequence(content: bytes) -> bytes:
+    length = len(content)
+    if length < 0x80:
+        return bytes((_SEQUENCE, length)) + content
+    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes((_SEQUENCE, 0x80 | len(octets))) + octets + content

@@ -8,14 +8,17 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from twisted.logger import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["read_entries", "write_entries"]
+__all__ = ["Entry", "read_entries", "write_entries"]
+
+Entry: TypeAlias = tuple[str, int, str, bytes, bytes]
+"""Name, port and settings of the key; the session and the certificate, in DER."""
 
 _log = Logger()
 
@@ -24,11 +27,8 @@ _MAX_SIZE: Final = 64 * 1024 * 1024
 """Bytes read of a file: a thousand sessions are two MiB."""
 
 
-def write_entries(
-    path: str | os.PathLike[str],
-    entries: Iterable[tuple[tuple[str, int, str], bytes]],
-) -> None:
-    """Replace the file at *path*: name, port and settings, and the session in DER.
+def write_entries(path: str | os.PathLike[str], entries: Iterable[Entry]) -> None:
+    """Replace the file at *path*.
 
     There is always the old file or the new one, readable by its owner alone.
 
@@ -38,7 +38,8 @@ def write_entries(
     document = {
         "version": _VERSION,
         "sessions": [
-            [*key, base64.b64encode(der).decode("ascii")] for key, der in entries
+            [name, port, settings, *map(_as_text, ders)]
+            for name, port, settings, *ders in entries
         ],
     }
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
@@ -56,8 +57,8 @@ def write_entries(
         raise
 
 
-def read_entries(path: str | os.PathLike[str]) -> list[tuple[str, int, str, bytes]]:
-    """Return name, port, settings and DER of each session in the file at *path*.
+def read_entries(path: str | os.PathLike[str]) -> list[Entry]:
+    """Return what is in the file at *path*.
 
     Empty when there is no file; and, after a warning, when it is not as we write it.
     """
@@ -92,17 +93,22 @@ def _read(path: str | os.PathLike[str]) -> str:
         return file.read()
 
 
-def _entries_in(text: str) -> list[tuple[str, int, str, bytes]]:
+def _entries_in(text: str) -> list[Entry]:
     document: Any = json.loads(text)
     if document["version"] != _VERSION:
         raise ValueError("another version")
-    entries = []
-    for name, port, settings, der in document["sessions"]:
+    entries: list[Entry] = []
+    for name, port, settings, *ders in document["sessions"]:
         if not (
             isinstance(name, str)
             and isinstance(port, int)
             and isinstance(settings, str)
         ):
             raise TypeError("a key of other types")
-        entries.append((name, port, settings, base64.b64decode(der, validate=True)))
+        der, certificate = (base64.b64decode(part, validate=True) for part in ders)
+        entries.append((name, port, settings, der, certificate))
     return entries
+
+
+def _as_text(der: bytes) -> str:
+    return base64.b64encode(der).decode("ascii")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
 
+    from httpx_tw.tls.session_file import Entry
+
 __all__ = ["SessionKey", "SessionStats", "StoredSession", "TlsSessionPool"]
 
 _log = Logger()
@@ -43,7 +45,10 @@ class StoredSession:
     """A session that a server gave us. Immutable; two are never equal."""
 
     der: bytes
-    """As OpenSSL writes it. It holds secrets."""
+    """As OpenSSL writes it, without the certificate. It holds secrets."""
+
+    certificate: bytes | None
+    """The server's certificate, in DER."""
 
     created_at: float
     """Seconds since the epoch."""
@@ -68,20 +73,25 @@ class StoredSession:
     def from_der(
         cls,
         der: bytes,
+        certificate: bytes | None = None,
         *,
         verified_name: str | None = None,
         valid_until: float = 0.0,
         may_be_written: bool = True,
     ) -> StoredSession | None:
-        """Return the session in *der*; None: it is none that could be resumed."""
-        facts = read_session(der)
-        if facts is None or not facts.lifetime:
+        """Return the session in *der*; None: it is none that could be resumed.
+
+        :param certificate: the server's, where that is not in *der*.
+        """
+        found = read_session(der)
+        if found is None or not found.lifetime:
             return None
         return cls(
-            der,
-            facts.created_at,
-            facts.lifetime,
-            facts.is_tls_1_3,
+            found.der,
+            found.certificate or certificate,
+            found.created_at,
+            found.lifetime,
+            found.is_tls_1_3,
             verified_name,
             valid_until,
             may_be_written,
@@ -269,17 +279,17 @@ class TlsSessionPool:
                 reason=error.strerror,
             )
 
-    def _entries(self) -> Iterator[tuple[SessionKey, bytes]]:
+    def _entries(self) -> Iterator[Entry]:
         for key, held in self._sessions.items():
             for session in held:
                 if session.may_be_written and not self._has_expired(session):
-                    yield key, session.der
+                    yield *key, session.der, session.certificate or b""
 
     def _load(self, path: str | os.PathLike[str]) -> None:
         # What the file says of itself is not believed: nothing of it counts as
         # verified, so each connection checks the certificate of what it resumes.
-        for name, port, settings, der in read_entries(path):
-            session = StoredSession.from_der(der)
+        for name, port, settings, der, certificate in read_entries(path):
+            session = StoredSession.from_der(der, certificate or None)
             if session is not None:
                 self.save_session(SessionKey(name, port, settings), session)
         self._stores = self._evictions = 0
