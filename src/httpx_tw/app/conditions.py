@@ -13,9 +13,20 @@ from typing import TYPE_CHECKING, Final
 from httpx_tw.app.http_dates import parse_http_date
 
 if TYPE_CHECKING:
-    from httpx_tw.headers import Headers
+    from httpx_tw.headers import HeaderPairs, Headers
 
-__all__ = ["Validators", "Verdict", "evaluate", "range_is_wanted"]
+__all__ = ["Validators", "Verdict", "evaluate", "is_conditional", "range_is_wanted"]
+
+_CONDITIONAL: Final = frozenset(
+    (
+        b"if-match",
+        b"if-modified-since",
+        b"if-none-match",
+        b"if-range",
+        b"if-unmodified-since",
+        b"range",
+    )
+)
 
 # RFC 9110 section 8.8.3; commas may be inside the quotes.
 _ENTITY_TAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
@@ -44,6 +55,14 @@ class Verdict(enum.Enum):
     """Answer 304."""
     FAILED = enum.auto()
     """Answer 412."""
+
+
+def is_conditional(fields: HeaderPairs) -> bool:
+    """Whether a request with *fields* may want less than all; most do not."""
+    for name, _ in fields:  # noqa: SIM110  # any() makes a generator: 0.3 µs of 0.5
+        if name.lower() in _CONDITIONAL:
+            return True
+    return False
 
 
 def evaluate(method: str, headers: Headers, current: Validators) -> Verdict:

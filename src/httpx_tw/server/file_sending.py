@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from httpx_tw.app.files.body import FileBody
     from httpx_tw.app.files.opened import OpenFile
 
-__all__ = ["FileLink", "send_file_body"]
+__all__ = ["FileLink", "send_at_once", "send_file_body"]
 
 
 class FileLink(Protocol):
@@ -28,6 +28,10 @@ class FileLink(Protocol):
     def sends_files(self) -> bool:
         """Whether the kernel can send files over it."""
 
+    @property
+    def latest(self) -> float:
+        """The time, as of this tick: it changes once a second."""
+
     def send_from_file(self, fd: int, offset: int, count: int) -> int | None:
         """See transport.file_sender.send_file."""
 
@@ -36,6 +40,29 @@ class FileLink(Protocol):
 
     def fetch(self, file: OpenFile, offset: int, count: int) -> Deferred[None]:
         """See DiskReads.fetch."""
+
+
+def send_at_once(body: FileBody, link: FileLink) -> bool:
+    """Send what the socket takes of *body* in one call; whether that was all.
+
+    Most files are sent so, without a coroutine. What is left is for send_file_body,
+    which raises the same.
+    """
+    file = body.file
+    part = body.parts[0] if body.parts else b""
+    if isinstance(part, bytes) or not link.sends_files or file.content is not None:
+        return not body.parts
+    offset, count = part
+    if file.size > CHUNK or file.warm_at != link.latest:
+        # Of a file sent a hundred times a second nothing leaves the cache meanwhile.
+        if not is_cached(file.fd, offset, min(count, CHUNK)):
+            return False
+        if count == file.size:
+            file.warm_at = link.latest
+    sent = link.send_from_file(file.fd, offset, count)
+    if sent:
+        body.skip(sent)
+    return not body.parts
 
 
 async def send_file_body(

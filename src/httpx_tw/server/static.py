@@ -5,7 +5,13 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from httpx_tw.app.conditions import Validators, Verdict, evaluate, range_is_wanted
+from httpx_tw.app.conditions import (
+    Validators,
+    Verdict,
+    evaluate,
+    is_conditional,
+    range_is_wanted,
+)
 from httpx_tw.app.files.body import FileBody, Part
 from httpx_tw.app.files.opened import is_cached
 from httpx_tw.app.http_dates import parse_http_date
@@ -50,7 +56,12 @@ def as_asked(request: Request, response: Response) -> Response:
     body = response.body
     assert isinstance(body, FileBody)
     method = request.method
-    if body.is_whole and response.status == 200 and method in ("GET", "HEAD"):
+    if (
+        body.is_whole
+        and is_conditional(request.head.headers)
+        and response.status == 200
+        and method in ("GET", "HEAD")
+    ):
         response = _selected(request, response, body)
         if not isinstance(response.body, FileBody):
             return response

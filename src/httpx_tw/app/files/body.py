@@ -68,6 +68,16 @@ class FileBody:
                 offset += len(data)
                 left -= len(data)
 
+    def skip(self, count: int) -> None:
+        """Leave out the first *count* bytes, which are all of the first part or less.
+
+        They have been sent. The part must be a span.
+        """
+        (offset, length), *others = self.parts
+        assert isinstance(length, int)
+        rest = (offset + count, length - count)
+        self.parts = (rest, *others) if rest[1] else tuple(others)
+
     def close(self) -> None:
         """Give nothing more. The file is closed with the last reference to it."""
         self._pieces = iter(())

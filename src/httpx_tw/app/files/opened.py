@@ -54,6 +54,7 @@ class OpenFile:
         "name",
         "size",
         "validators",
+        "warm_at",
     )
 
     def __init__(self, fd: int, *, owner: Any = None, tag: str = "") -> None:
@@ -64,6 +65,9 @@ class OpenFile:
         """As it was opened, where somebody may want to know."""
         self.content: bytes | None = None
         """All of it, where it was read at once. See :meth:`read_content`."""
+        self.warm_at = 0.0
+        """When it was last seen in the kernel's cache: see server/file_sending.py,
+        whose clock it is."""
         try:
             status = _status_of_regular(fd)
         except BaseException:

@@ -7,6 +7,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Final
 
+from httpx_tw.app.conditions import is_conditional
 from httpx_tw.app.content_coding import IDENTITY, best_coding
 from httpx_tw.app.files.body import FileBody
 from httpx_tw.app.files.cache import TRUSTED, FileCache, Resource, Variant
@@ -36,17 +37,6 @@ _CODINGS: Final = (("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz"))
 
 # A separator that came encoded is one the client did not want seen.
 _HIDDEN_SEPARATOR: Final = re.compile(r"%2f|%5c", re.IGNORECASE)
-
-_CONDITIONAL: Final = frozenset(
-    (
-        b"if-match",
-        b"if-modified-since",
-        b"if-none-match",
-        b"if-range",
-        b"if-unmodified-since",
-        b"range",
-    )
-)
 
 # The same few values come again and again.
 _best_coding = functools.lru_cache(maxsize=256)(best_coding)
@@ -120,13 +110,11 @@ class StaticFiles:
             if coding != IDENTITY:
                 variant = resource.coded[coding]
         file = variant.file
-        if file.content is None:
+        content = file.content
+        if content is None or is_conditional(request.head.headers):
             return Response.of_file(FileBody(file), variant.fields)
-        for name, _ in request.head.headers:
-            if name.lower() in _CONDITIONAL:
-                return Response.of_file(FileBody(file), variant.fields)
         # Most requests for most files: no body object, nothing left to decide.
-        return Response.of_file(file.content, variant.fields)
+        return Response.of_file(content, variant.fields)
 
     def _directory_at(self, request: Request, path: str, now: float) -> Response:
         if self._index is not None:
