@@ -280,8 +280,10 @@ class ServerSide(Side):
             return b""
         return status_line(status) + field_lines(headers or []) + b"\r\n"
 
-    def start_next_cycle(self) -> None:
+    def start_next_cycle(self) -> bool:
         """The response is complete: be ready for the next request.
+
+        True: nothing of one is here, and the client has not shut down its side.
 
         :raises LocalProtocolError: when the request's body was not read to its end.
         """
@@ -289,6 +291,7 @@ class ServerSide(Side):
             raise LocalProtocolError("the request body was not read to its end")
         self.request = None
         self._trailers = None
+        return self._position == len(self._buffer) and not self._peer_closed
 
     def switch_protocols(self) -> bytes:
         """Give up HTTP and return the bytes that were read beyond it."""

@@ -115,6 +115,7 @@ class HTTP1Connection(Answering):
     def connectionLost(self, reason: Failure) -> None:
         """See IProtocol."""
         self.phase = Phase.CLOSED
+        self.http.keep_alive = False
         self.deadline = NEVER
         self._outgoing = None
         self.factory.connection_closed(self)
@@ -141,6 +142,7 @@ class HTTP1Connection(Answering):
 
     def ending(self) -> None:
         """See Wire."""
+        self.http.keep_alive = False
         self._leave_worker()
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
@@ -160,7 +162,9 @@ class HTTP1Connection(Answering):
         try:
             while True:
                 if type(event) is RequestHead:
-                    self._request_received(event)
+                    if self._request_received(event):
+                        # The rest of the loop would find out no more, 0.3 µs later.
+                        return
                 elif event is NEED_DATA:
                     if self.exchange is None:
                         self._wait_for_more()
@@ -222,7 +226,8 @@ class HTTP1Connection(Answering):
             self.phase = Phase.HEAD
             self.set_deadline(self.factory.timeouts.head)
 
-    def _request_received(self, head: RequestHead) -> None:
+    def _request_received(self, head: RequestHead) -> bool:
+        """Answer it or begin to; True: that is over, and nothing else is here."""
         factory = self.factory
         self.requests += 1
         if factory.counts_requests:
@@ -241,8 +246,8 @@ class HTTP1Connection(Answering):
             path = decoded_path(path) or path
         if head.body_length:
             self._with_body(head, path, query, route, params)
-            return
-        self.answer(Request(head, path, query, route, params, self, b""))
+            return False
+        return self.answer(Request(head, path, query, route, params, self, b""))
 
     def _maybe_last(self) -> None:
         limit = self.factory.limits.max_requests_per_connection
