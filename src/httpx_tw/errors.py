@@ -8,6 +8,8 @@
      ├── RemoteProtocolError              the peer broke HTTP; carries what to answer
      │    ├── HeadTooLarge                414 or 431
      │    ├── BodyTooLarge                413
+     │    │    └── DecompressionBomb      … once it is decompressed
+     │    ├── DecodingError               the body is not in the coding it claims
      │    └── IncompleteMessage           the peer stopped in the middle of a message
      ├── HTTPError                        raised by a handler to answer with a status
      ├── ConnectionLost                   the other side is gone
@@ -53,6 +55,8 @@ __all__ = [
     "ConnectTimeout",
     "ConnectionLost",
     "DeadlinePassed",
+    "DecodingError",
+    "DecompressionBomb",
     "HTTPError",
     "HTTPXError",
     "HandshakeFailed",
@@ -121,6 +125,14 @@ class BodyTooLarge(RemoteProtocolError):
 
     def __init__(self, message: str, status: int = 413) -> None:
         super().__init__(message, status)
+
+
+class DecompressionBomb(BodyTooLarge):
+    """The body becomes larger than its limits when it is decompressed."""
+
+
+class DecodingError(RemoteProtocolError):
+    """The body is damaged, or not in the content coding that the peer claims."""
 
 
 class IncompleteMessage(RemoteProtocolError):
