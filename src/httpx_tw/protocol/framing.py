@@ -51,9 +51,10 @@ def _declared(headers: HeaderPairs) -> tuple[list[bytes], list[bytes]]:
     codings: list[bytes] = []
     lengths: list[bytes] = []
     for name, value in headers:
-        if len(name) == 17 and name.lower() == b"transfer-encoding":
+        size = len(name)
+        if size == 17 and name.lower() == b"transfer-encoding":
             codings.append(value)
-        elif len(name) == 14 and name.lower() == b"content-length":
+        elif size == 14 and name.lower() == b"content-length":
             lengths.append(value)
     return codings, lengths
 

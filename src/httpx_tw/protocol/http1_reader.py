@@ -214,12 +214,13 @@ class RequestHeadParser:
             request.upgrade = b"upgrade" in _connection_options(fields)
         if request.body_length and request.is_http11:
             # RFC 9110 section 10.1.1: from HTTP/1.0, 100-continue must be ignored.
-            request.expects_continue = any(
-                len(name) == 6
-                and name.lower() == b"expect"
-                and value.lower() == b"100-continue"
-                for name, value in fields
-            )
+            for name, value in fields:
+                if (
+                    len(name) == 6
+                    and name.lower() == b"expect"
+                    and value.lower() == b"100-continue"
+                ):
+                    request.expects_continue = True
 
     def _check_host(self, value: bytes) -> None:
         if not HOST.fullmatch(value):
@@ -289,12 +290,46 @@ class ResponseHeadParser:
             # RFC 9112 section 4; llhttp lets them through.
             raise RemoteProtocolError("a control character in the reason phrase")
         is_http11 = head[7:8] != b"0"
-        response = ResponseHead(status, reason, collector.fields, is_http11)
-        response.body_length = response_body_length(
-            collector.fields, status=status, method=method, is_http11=is_http11
-        )
-        response.keep_alive = _wants_keep_alive(collector.fields, is_http11=is_http11)
+        response = ResponseHead(status, reason, collector.fields, is_http11, is_http11)
+        _note_fields(response, method)
         return response
+
+
+def _note_fields(response: ResponseHead, method: str) -> None:  # noqa: C901, PLR0912  # one branch a field: a pass for each would cost 0.3 µs each
+    """Fill in what the fields say about the message, in one pass over them."""
+    fields, is_http11 = response.headers, response.is_http11
+    lengths: list[bytes] = []
+    has_transfer_coding = False
+    for name, value in fields:
+        size = len(name)
+        if size == 10:
+            name = name.lower()
+            if name == b"set-cookie":
+                response.sets_cookies = True
+            elif name == b"connection" and not (is_http11 and value == b"keep-alive"):
+                response.keep_alive = _wants_keep_alive(fields, is_http11=is_http11)
+        elif size == 14:
+            if name.lower() == b"content-length":
+                lengths.append(value)
+        elif size == 16:
+            if name.lower() == b"content-encoding":
+                response.has_coding = True
+        elif size == 17 and name.lower() == b"transfer-encoding":
+            has_transfer_coding = True
+    if (
+        len(lengths) == 1
+        and response.status == 200
+        and method not in {"HEAD", "CONNECT"}
+        and not has_transfer_coding
+        and lengths[0].isdigit()
+        and len(lengths[0]) < 16
+    ):
+        # What nearly every response is; the others go by RFC 9112, step by step.
+        response.body_length = int(lengths[0])
+    else:
+        response.body_length = response_body_length(
+            fields, status=response.status, method=method, is_http11=is_http11
+        )
 
 
 def _wants_keep_alive(fields: HeaderPairs, *, is_http11: bool) -> bool:

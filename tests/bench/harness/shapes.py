@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 __all__ = ["HELLO", "SHAPES", "Case", "cases_of", "lua_script"]
 
-SHAPES = ("hello", "varied", "pipelined")
+SHAPES = ("hello", "heads", "varied", "pipelined")
 HOST = "www.shop.example"
 PIPELINE_DEPTH = 16
 """Requests per send of the pipelined shape, as TechEmpower's plaintext test."""
@@ -98,9 +98,14 @@ _VARIED_CASES = 4000
 
 def cases_of(shape: str, seed: int = 1) -> list[Case]:
     """Return the requests of *shape*; the same *seed* gives the same ones."""
+    chance = random.Random(seed)
     if shape == "varied":
-        chance = random.Random(seed)
         return [_varied_case(chance, number) for number in range(_VARIED_CASES)]
+    if shape == "heads":
+        return [
+            Case("GET", "/", _head(chance), b"", HELLO.expected)
+            for _ in range(_VARIED_CASES)
+        ]
     return [HELLO]
 
 
