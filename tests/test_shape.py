@@ -38,6 +38,8 @@ TESTED_ELSEWHERE = {
     "protocol/http1_server": "protocol/test_http1.py",
     "server/answering": "server/test_connection.py",  # the other half of a connection
     "server/wire": "server/test_connection.py",
+    "transport/stream_server": "transport/test_listener.py",
+    "transport/tls_ending": "transport/test_tls_stream.py",  # seen through the whole
     "testing/conversation": "testing/test_clients.py",
     "testing/strategies": "protocol/test_conformance_fuzz.py",
 }

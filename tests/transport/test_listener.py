@@ -22,8 +22,8 @@ from httpx_tw.transport.listener import (
     AcceptGate,
     ListeningReactor,
     StreamPort,
-    StreamServer,
 )
+from httpx_tw.transport.stream_server import StreamServer
 from tests.server.live import LiveTestCase, reactor
 
 

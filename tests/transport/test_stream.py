@@ -13,13 +13,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from httpx_tw.testing.memory import MemoryTransport
-from httpx_tw.transport.listener import StreamServer
 from httpx_tw.transport.stream import (
     can_write_through,
     unsent_bytes,
     write_through,
     writer_for,
 )
+from httpx_tw.transport.stream_server import StreamServer
 
 
 class StillReactor:

@@ -8,11 +8,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import (
-    IHalfCloseableDescriptor,
-    IPushProducer,
-    ISSLTransport,
-)
+from twisted.internet.interfaces import IPushProducer, ISSLTransport
 from zope.interface import implementer
 
 from httpx_tw.server.deadlines import NEVER, Pace
@@ -21,7 +17,7 @@ from httpx_tw.transport.file_sender import (
     resume_when_writable,
     send_file,
 )
-from httpx_tw.transport.stream import unsent_bytes, writer_for
+from httpx_tw.transport.stream import can_half_close, unsent_bytes, writer_for
 
 if TYPE_CHECKING:
     from httpx_tw.server.factory import HTTPFactory
@@ -136,11 +132,12 @@ class Wire:
         """Whether the kernel can send files over it."""
         return can_send_files(self.transport)
 
-    def send_file(self, fd: int, offset: int, count: int) -> int | None:
+    def send_file(
+        self, fd: int, offset: int, count: int, head: bytes = b""
+    ) -> int | None:
         """Send from a file, and count it. See transport.file_sender.send_file."""
-        sent = send_file(self.transport, fd, offset, count)
-        if sent:
-            self.factory.bytes_sent += sent
+        sent = send_file(self.transport, fd, offset, count, head)
+        self.factory.bytes_sent += len(head) + (sent or 0)
         return sent
 
     def wait_for_room(self) -> None:
@@ -210,12 +207,7 @@ class Wire:
         self.resume_reading()
 
     def _can_half_close(self) -> bool:
-        # TLS has no way to end one side alone: what is below it must not either.
-        return (
-            not self.peer_has_closed
-            and IHalfCloseableDescriptor.providedBy(self.transport)
-            and not self.is_secure
-        )
+        return not self.peer_has_closed and can_half_close(self.transport)
 
     def _let_go(self, phase: Phase) -> None:
         self.phase = phase

@@ -7,17 +7,20 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.internet import address, tcp
+from twisted.internet import tcp
 from twisted.internet.interfaces import IReactorFDSet
-from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from httpx_tw.transport.stream_server import StreamServer
+from httpx_tw.transport.tls_port import TLSListening, is_direct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
-__all__ = ["AcceptGate", "ListeningReactor", "StreamPort", "StreamServer"]
+__all__ = ["AcceptGate", "ListeningReactor", "StreamPort", "TLSStreamPort"]
 
 _log = Logger()
 
@@ -157,66 +160,6 @@ def _can_pause(port: Any) -> bool:
     return hasattr(port, "stopReading")
 
 
-class StreamServer(tcp.Server):
-    """The server side of an accepted connection, in less memory than the stock one.
-
-    The strings for logs are made when somebody wants them: 0.25 KiB a connection.
-    """
-
-    logstr = ""
-
-    def __init__(
-        self,
-        sock: socket.socket,
-        protocol: Any,
-        client: tuple[Any, ...],
-        server: Any,
-        sessionno: int,
-        reactor: Any,
-    ) -> None:
-        tcp.Connection.__init__(self, sock, protocol, reactor)
-        if len(client) != 2:
-            self._addressType = address.IPv6Address
-        self.server = server
-        self.client = client
-        self.sessionno = sessionno
-        self.startReading()  # type: ignore[no-untyped-call]  # Twisted's is untyped
-        self.connected = 1
-
-    def doRead(self) -> Any:
-        """Read once, and hand over what came: stock doRead with one call less."""
-        try:
-            data = self.socket.recv(self.bufferSize)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return CONNECTION_LOST
-        if not data:
-            return CONNECTION_DONE
-        self.protocol.dataReceived(data)
-        return None
-
-    @property
-    def hostname(self) -> str:  # type: ignore[override]  # the stock class sets it
-        """The peer's host."""
-        return str(self.client[0])
-
-    def logPrefix(self) -> str:
-        """Return what stock servers keep ready as ``logstr``."""
-        if not self.logstr:
-            # Kept, for stock reactors ask at each event.
-            prefix = self._getLogPrefix(self.protocol)
-            self.logstr = f"{prefix},{self.sessionno},{self.hostname}"
-        return self.logstr
-
-    @property
-    def repstr(self) -> str:  # type: ignore[override]  # the stock class sets it
-        """What stock servers keep ready for ``repr``."""
-        return (
-            f"<{type(self.protocol).__name__} #{self.sessionno} from {self.hostname}>"
-        )
-
-
 class StreamPort(tcp.Port):
     """A TCP port that accepts in batches and heeds an AcceptGate.
 
@@ -284,11 +227,21 @@ class StreamPort(tcp.Port):
             raise
 
 
+class TLSStreamPort(TLSListening, StreamPort):
+    """The same for connections that speak TLS: see TLSListening."""
+
+    # HTTP says itself where a message ends, and the kernel delivers what it has after a
+    # close as well. To wait for the peer's goodbye would hold a connection 15 s for
+    # each client that pools them and does not look. nginx does not wait either.
+    close_timeout = 0.0
+
+
 class ListeningReactor:
     """A reactor as endpoints see it, whose TCP ports are StreamPorts.
 
-    Endpoint strings (``tcp:``, ``tcp6:``, ``systemd:``) call ``listenTCP`` and
-    ``adoptStreamPort``; everything else is the reactor's own.
+    Endpoint strings (``tcp:``, ``tcp6:``, ``systemd:``, ``ssl:``, ``tls:``) call
+    ``listenTCP``, ``listenSSL`` and ``adoptStreamPort``; everything else is the
+    reactor's own. A factory that Twisted has wrapped in TLS gets the direct transport.
     """
 
     def __init__(
@@ -317,7 +270,23 @@ class ListeningReactor:
                 port, factory, backlog, interface
             )
             return listening
-        return self._start(StreamPort(port, factory, backlog, interface, self._reactor))
+        kind, inner = self._kind_for(factory)
+        made = kind(port, inner, backlog, interface, self._reactor)
+        return self._start(made, factory)
+
+    def listenSSL(
+        self,
+        port: Any,
+        factory: IProtocolFactory,
+        contextFactory: Any,  # noqa: N803  # IReactorSSL's
+        backlog: int = TWISTED_BACKLOG,
+        interface: str = "",
+    ) -> IListeningPort:
+        """See IReactorSSL.listenSSL."""
+        wrapped = TLSMemoryBIOFactory(
+            contextFactory, False, factory, clock=self._reactor
+        )
+        return self.listenTCP(port, wrapped, backlog, interface)
 
     def adoptStreamPort(
         self, fd: int, family: socket.AddressFamily, factory: IProtocolFactory
@@ -326,12 +295,23 @@ class ListeningReactor:
         if family not in (socket.AF_INET, socket.AF_INET6):
             adopted: IListeningPort = self._reactor.adoptStreamPort(fd, family, factory)
             return adopted
-        return self._start(
-            StreamPort._fromListeningDescriptor(self._reactor, fd, family, factory)  # type: ignore[no-untyped-call]  # noqa: SLF001  # what the reactor's own method calls
-        )
+        kind, inner = self._kind_for(factory)
+        made = kind._fromListeningDescriptor(self._reactor, fd, family, inner)  # type: ignore[no-untyped-call]  # noqa: SLF001  # what the reactor's own method calls
+        return self._start(made, factory)
 
-    def _start(self, port: StreamPort) -> IListeningPort:
+    def _kind_for(
+        self, factory: IProtocolFactory
+    ) -> tuple[type[StreamPort], IProtocolFactory]:
+        if is_direct(factory, self._reactor):
+            assert isinstance(factory, TLSMemoryBIOFactory)
+            return TLSStreamPort, factory.wrappedFactory
+        return StreamPort, factory
+
+    def _start(self, port: StreamPort, factory: IProtocolFactory) -> IListeningPort:
         port.gate = self._gate
         port.keep_alive = self._keep_alive
+        if isinstance(port, TLSStreamPort):
+            assert isinstance(factory, TLSMemoryBIOFactory)
+            port.tls_factory = factory
         port.startListening()
         return port

@@ -15,6 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp
+from twisted.internet.interfaces import IHalfCloseableDescriptor, ISSLTransport
+
+from httpx_tw.transport.tls_stream import TLSStream
 
 try:
     from twisted.internet import unix
@@ -26,7 +29,13 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import ITransport
 
-__all__ = ["can_write_through", "unsent_bytes", "write_through", "writer_for"]
+__all__ = [
+    "can_half_close",
+    "can_write_through",
+    "unsent_bytes",
+    "write_through",
+    "writer_for",
+]
 
 _STOCK_WRITES = {tcp.Connection.write, tcp.Server.write, tcp.Client.write}
 if unix is not None:
@@ -47,7 +56,12 @@ def can_write_through(transport: ITransport) -> bool:
 
 
 def writer_for(transport: ITransport) -> Callable[[Any, bytes], None]:
-    """Return the function that writes to *transport*: ``write(transport, data)``."""
+    """Return the function that writes to *transport*: ``write(transport, data)``.
+
+    Of a TLSStream it is its own ``write``, which sends at once by the same rules.
+    """
+    if isinstance(transport, TLSStream):
+        return type(transport).write
     return write_through if can_write_through(transport) else _write
 
 
@@ -84,6 +98,17 @@ def write_through(transport: Any, data: bytes) -> None:
         sent = 0
     if sent != len(data):
         transport.write(data[sent:] if sent else data)
+
+
+def can_half_close(transport: ITransport) -> bool:
+    """Whether ``loseWriteConnection`` ends our side, and what comes is still delivered.
+
+    Twisted's TLS has no such thing: what is below it must not end its side alone.
+    """
+    return isinstance(transport, TLSStream) or (
+        IHalfCloseableDescriptor.providedBy(transport)
+        and not ISSLTransport.providedBy(transport)
+    )
 
 
 def unsent_bytes(transport: Any) -> int | None:
