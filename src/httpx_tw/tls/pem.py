@@ -1,18 +1,130 @@
-"""Certificates and keys from PEM files, into an OpenSSL context or a complaint."""
+"""Certificates and keys in PEM files: where they are, and into a context with them."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cryptography import x509
 from OpenSSL import SSL
 
 from httpx_tw.errors import ConfigurationError
+from httpx_tw.tls.identity import valid_until
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable, Iterable
 
-__all__ = ["load_pair"]
+__all__ = [
+    "Pair",
+    "content_digest",
+    "load_client_authorities",
+    "load_pair",
+    "look_of",
+    "names_and_end",
+    "pairs_in",
+]
+
+
+class Pair(NamedTuple):
+    """A certificate's file and its key's; they may be the same."""
+
+    certfile: Path
+    keyfile: Path
+
+
+def pairs_in(directory: Path) -> list[Pair]:
+    """Return the pairs in *directory*, the default first. See ServerTLS.cert_dir.
+
+    :raises ConfigurationError: when it cannot be read, or there is none.
+    """
+    try:
+        found = [
+            pair
+            for entry in sorted(directory.iterdir(), key=_default_first)
+            if not entry.name.startswith(".")
+            for pair in _pairs_of(entry)
+        ]
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read {directory}: {error.strerror}"
+        ) from error
+    if not found:
+        raise ConfigurationError(f"there is no certificate in {directory}")
+    return found
+
+
+def _default_first(path: Path) -> tuple[bool, str]:
+    return path.stem != "default", path.name
+
+
+def _pairs_of(entry: Path) -> Iterable[Pair]:
+    if entry.is_dir():
+        certificate, key = entry / "fullchain.pem", entry / "privkey.pem"
+        if certificate.exists() and key.exists():
+            yield Pair(certificate, key)
+    elif entry.suffix == ".pem":
+        key = entry.with_suffix(".key")
+        yield Pair(entry, key if key.exists() else entry)
+
+
+def look_of(files: Iterable[Path]) -> object:
+    """Return what differs, as good as always, when one of *files* was replaced."""
+    return [_look_of_one(path) for path in files]
+
+
+def _look_of_one(path: Path) -> object:
+    try:
+        found = path.stat()
+    except OSError as error:
+        return path, error.errno
+    return path, found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev
+
+
+def content_digest(files: Iterable[Path]) -> bytes:
+    """Return a digest of the names and contents of *files*.
+
+    :raises ConfigurationError: when one cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(hashlib.sha256(bytes(path)).digest())
+        digest.update(hashlib.sha256(read(path)).digest())
+    return digest.digest()
+
+
+def read(path: Path) -> bytes:
+    """Return what is in the file.
+
+    :raises ConfigurationError: when it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
+
+
+def names_and_end(certfile: Path) -> tuple[list[str], float]:
+    """Return the DNS names of the first certificate, in lower case, and its end.
+
+    Seconds since the epoch. Names are in subjectAltName; commonName has not counted
+    since 2017.
+
+    :raises ConfigurationError: when there is no certificate.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificates(read(certfile))[0]
+        names = certificate.extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        ).value.get_values_for_type(x509.DNSName)
+    except x509.ExtensionNotFound:
+        names = []
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{certfile} has no certificate that can be read: {error}"
+        ) from error
+    return [name.lower() for name in names], valid_until(certificate)
 
 
 def load_pair(
@@ -29,24 +141,21 @@ def load_pair(
     """
     keyfile = certfile if keyfile is None else keyfile
     for path in (certfile, keyfile):
-        try:
-            Path(path).open("rb").close()
-        except OSError as error:
-            reason = error.strerror
-            raise ConfigurationError(f"cannot read {path}: {reason}") from error
+        read(Path(path))  # for its error, which says more than OpenSSL's
     # Without a callback OpenSSL would ask the terminal.
-    secret = (password or "").encode()
-    context.set_passwd_cb(lambda *_: secret)
+    context.set_passwd_cb(_password_callback(password))
     try:
         context.use_certificate_chain_file(certfile)
     except SSL.Error as error:
-        raise ConfigurationError(f"{certfile} has no certificate in PEM") from error
+        raise ConfigurationError(
+            f"{certfile} has no certificate in PEM that OpenSSL takes{_why(error)}"
+        ) from error
     try:
         context.use_privatekey_file(keyfile)
     except (SSL.Error, ValueError) as error:
-        hint = "" if password is None else ", or not with this password"
+        hint = "" if password is None else " with this password"
         raise ConfigurationError(
-            f"{keyfile} has no private key in PEM that can be read{hint}"
+            f"{keyfile} has no key in PEM that can be read{hint}{_why(error)}"
         ) from error
     try:
         context.check_privatekey()
@@ -54,3 +163,36 @@ def load_pair(
         raise ConfigurationError(
             f"the key in {keyfile} does not belong to the certificate in {certfile}"
         ) from error
+
+
+def load_client_authorities(
+    context: SSL.Context, ca_certs: str | os.PathLike[str]
+) -> None:
+    """Have *context* accept, and name to clients, the authorities in *ca_certs*.
+
+    :raises ConfigurationError: when it cannot be read, or has none.
+    """
+    read(Path(ca_certs))
+    try:
+        context.load_verify_locations(ca_certs)
+        context.load_client_ca(bytes(Path(ca_certs)))
+    except SSL.Error as error:
+        raise ConfigurationError(f"{ca_certs} has no certificate in PEM") from error
+
+
+def _password_callback(password: str | None) -> Callable[..., bytes]:
+    secret = (password or "").encode()
+
+    def answer(*_: Any) -> bytes:
+        return secret
+
+    return answer
+
+
+def _why(error: Exception) -> str:
+    """Return what OpenSSL says, where it says something."""
+    match error.args:
+        case ([(_, _, str(reason)), *_],) if reason:
+            return f": {reason}"
+        case _:
+            return ""
