@@ -8,18 +8,20 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from httpx_tw.app.body import RequestBody, check_size, pieces_of
+from httpx_tw.app.body_delivery import BodyDelivery
 from httpx_tw.app.cookies import parse_cookies
 from httpx_tw.app.query import QueryParams
+from httpx_tw.app.response_headers import ResponseHeaders
 from httpx_tw.app.spool import SpooledBody
 from httpx_tw.errors import BodyNotRead, HTTPError
-from httpx_tw.headers import Headers
+from httpx_tw.headers import Headers, checked_value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from typing import BinaryIO
 
     from httpx_tw.app.route import Endpoint, Route
-    from httpx_tw.headers import HeaderPairs
+    from httpx_tw.headers import HeaderPairs, HeadersInput
     from httpx_tw.protocol.events import RequestHead
 
 __all__ = ["Request", "RequestLink"]
@@ -71,6 +73,9 @@ class RequestLink(Protocol):
 
         *place* is ANYWHERE or ON_WORKER of :mod:`httpx_tw.app.route`.
         """
+
+    def send_interim(self, request: Request, status: int, fields: HeaderPairs) -> None:
+        """Send a 1xx response if *request* is the one going on, and not answered."""
 
 
 class Request:
@@ -321,6 +326,28 @@ class Request:
         body = self.body
         if encoding is None:
             encoding = self.charset or "utf-8"
+    async def deliver_to(self, consumer: Any) -> None:
+        """Write the body to *consumer*, a Twisted IConsumer, as fast as it takes it.
+
+        It gets a push producer. When it stops that, the rest of the body is left
+        unread and this returns. Raises as the iteration does.
+        """
+        await BodyDelivery(consumer).run(aiter(self))
+
+    async def early_hints(self, *links: str, headers: HeadersInput = None) -> None:
+        """Tell the client now what the answer will need: 103 (RFC 8297).
+
+        Each of *links* is the value of a Link field, ``</style.css>; rel=preload;
+        as=style``; *headers* are other fields. As often as wanted, before the answer.
+        It does nothing for a client of HTTP/1.0. Not for HTML a proxy might cache, and
+        some old clients take the first response they see for the last.
+
+        :raises InvalidHeader: for a name or value that must not be sent.
+        """
+        fields = [(b"link", checked_value(link)) for link in links]
+        fields += ResponseHeaders(headers).raw
+        self.link.send_interim(self, 103, fields)
+
             if encoding not in _CHARSETS:
                 raise HTTPError(415, "the charset of the body is not supported")
         try:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from httpx_tw.app.files.opened import OpenFile
     from httpx_tw.app.request import Request
     from httpx_tw.app.route import Route
+    from httpx_tw.headers import HeaderPairs
     from httpx_tw.server.factory import HTTPFactory
 
 __all__ = ["DISCARD_LIMIT", "Answering"]
@@ -302,12 +303,9 @@ class Answering(Wire):
         self.phase = _WRITING
         self.deadline = NEVER
         self._streamed = 0
-        self.send(head)
-        if (
-            type(body) is FileBody
-            and request.method != "HEAD"
-            and send_at_once(body, self)
-        ):
+        if type(body) is not FileBody or request.method == "HEAD":
+            self.send(head)
+        elif send_at_once(head, body, self):
             self.count(request, response.status, self._streamed)
             self.exchange_over()
             return
@@ -331,9 +329,11 @@ class Answering(Wire):
             self._streamed += len(data)
             self.send(wire)
 
-    def send_from_file(self, fd: int, offset: int, count: int) -> int | None:
+    def send_from_file(
+        self, fd: int, offset: int, count: int, head: bytes = b""
+    ) -> int | None:
         """Have the kernel send a piece of a file: see FileLink."""
-        sent = self.send_file(fd, offset, count)
+        sent = self.send_file(fd, offset, count, head)
         if sent:
             self.http.note_sent(sent)
             self._streamed += sent
@@ -426,6 +426,11 @@ class Answering(Wire):
         except Exception:  # noqa: BLE001  # it is somebody else's protocol
             _log.failure("the {name} protocol failed", name=switch.name)
             self.transport.abortConnection()
+
+    def send_interim(self, request: Request, status: int, fields: HeaderPairs) -> None:
+        """See RequestLink."""
+        if self.http.request is request.head and self.phase < _WRITING:
+            self.send(self.http.interim(status, fields))
 
     # What a body asks of its connection: BodyLink
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from httpx_tw.app.files.body import FileBody
     from httpx_tw.app.files.opened import OpenFile
+    from httpx_tw.app.ranges import Span
 
 __all__ = ["FileLink", "send_at_once", "send_file_body"]
 
@@ -32,8 +33,13 @@ class FileLink(Protocol):
     def latest(self) -> float:
         """The time, as of this tick: it changes once a second."""
 
-    def send_from_file(self, fd: int, offset: int, count: int) -> int | None:
+    def send_from_file(
+        self, fd: int, offset: int, count: int, head: bytes = b""
+    ) -> int | None:
         """See transport.file_sender.send_file."""
+
+    def send(self, data: bytes) -> None:
+        """Send bytes that are no body."""
 
     def wait_for_room(self) -> None:
         """Hold the stream until the socket takes more: until drained."""
@@ -42,27 +48,38 @@ class FileLink(Protocol):
         """See DiskReads.fetch."""
 
 
-def send_at_once(body: FileBody, link: FileLink) -> bool:
-    """Send what the socket takes of *body* in one call; whether that was all.
+def send_at_once(head: bytes, body: FileBody, link: FileLink) -> bool:
+    """Send *head*, and what the socket takes of *body* in one call; whether it is all.
 
     Most files are sent so, without a coroutine. What is left is for send_file_body,
     which raises the same.
     """
-    file = body.file
     part = body.parts[0] if body.parts else b""
-    if isinstance(part, bytes) or not link.sends_files or file.content is not None:
+    if isinstance(part, bytes) or not _is_ready(body.file, part, link):
+        link.send(head)
         return not body.parts
     offset, count = part
-    if file.size > CHUNK or file.warm_at != link.latest:
-        # Of a file sent a hundred times a second nothing leaves the cache meanwhile.
-        if not is_cached(file.fd, offset, min(count, CHUNK)):
-            return False
-        if count == file.size:
-            file.warm_at = link.latest
-    sent = link.send_from_file(file.fd, offset, count)
+    sent = link.send_from_file(body.file.fd, offset, count, head)
+    if sent == count and len(body.parts) == 1:
+        return True
     if sent:
         body.skip(sent)
-    return not body.parts
+    return False
+
+
+def _is_ready(file: OpenFile, span: Span, link: FileLink) -> bool:
+    """Whether the kernel can send the beginning of *span* now, without a disk."""
+    if file.warm_at == link.latest:
+        # Of a file sent a hundred times a second nothing leaves the cache meanwhile.
+        return link.sends_files
+    offset, count = span
+    if file.content is not None or not link.sends_files:
+        return False
+    if not is_cached(file.fd, offset, min(count, CHUNK)):
+        return False
+    if count == file.size <= CHUNK:
+        file.warm_at = link.latest
+    return True
 
 
 async def send_file_body(
@@ -86,7 +103,7 @@ async def send_file_body(
 
 async def _send_span(
     file: OpenFile,
-    span: tuple[int, int],
+    span: Span,
     link: FileLink,
     send_piece: Callable[[bytes], bool],
     until_drained: Callable[[], Coroutine[None, None, None]],

@@ -18,6 +18,7 @@ from httpx_tw.transport.file_sender import (
     send_file,
 )
 from httpx_tw.transport.stream import can_half_close, unsent_bytes, writer_for
+from httpx_tw.transport.undelivered import undelivered_bytes
 
 if TYPE_CHECKING:
     from httpx_tw.server.factory import HTTPFactory
@@ -116,7 +117,7 @@ class Wire:
     def _watch_outgoing(self) -> None:
         if self._outgoing is None:
             self._outgoing = Pace(self.factory.seconds())
-            self._unsent = unsent_bytes(self.transport) or 0
+            self._unsent = undelivered_bytes(self.transport) or 0
 
     # Writing and reading
 
@@ -176,7 +177,7 @@ class Wire:
         pace = self._outgoing
         if pace is None:
             return False
-        waiting = unsent_bytes(self.transport)
+        waiting = undelivered_bytes(self.transport)
         if waiting is not None and waiting < self._unsent:
             pace.moved(self._unsent - waiting, now)
         self._unsent = waiting or 0

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from httpx_tw.errors import LocalProtocolError
-from httpx_tw.transport.stream import can_write_through, unsent_bytes
+from httpx_tw.transport.stream import can_write_through
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import ITransport
@@ -26,6 +27,14 @@ CHUNK: Final = 1024 * 1024
 while the peer reads as fast. nginx sends 2 MiB."""
 
 _sendfile: Final[Any] = getattr(os, "sendfile", None)
+
+_MORE: Final[int] = getattr(socket, "MSG_MORE", 0)
+"""Linux: there is more to come, wait for it. It saves a packet, and with it 3 of 32 µs
+for 64 KiB."""
+
+_IN_ONE_PACKET: Final = 64 * 1024
+"""Bytes up to which that pays. More take several packets anyway, and a head in front
+puts all their pages out of step: 128 KiB cost 70 µs with it and 45 without."""
 
 # The file system has no pages to lend (EINVAL), or there is no such call after all.
 _UNSUPPORTED: Final = {
@@ -53,18 +62,30 @@ def can_send_files(transport: ITransport) -> bool:
     return _sendfile is not None and can_write_through(transport)
 
 
-def send_file(transport: Any, fd: int, offset: int, count: int) -> int | None:
-    """Send up to *count* bytes of the open file *fd* from *offset* on.
+def send_file(
+    transport: Any, fd: int, offset: int, count: int, head: bytes = b""
+) -> int | None:
+    """Send *head*, then up to *count* bytes of the open file *fd* from *offset* on.
 
-    Return how many the socket took: at most a :data:`CHUNK`, 0 when it takes none now
-    or the transport still holds other bytes; then see :func:`resume_when_writable`.
-    None: this file has to be read. Only on the reactor thread. It never calls back, and
-    a broken connection is no error of it.
+    Return how many of these the socket took: at most a :data:`CHUNK`, 0 when it takes
+    none now or the transport still holds other bytes; then see
+    :func:`resume_when_writable`. None: this file has to be read. Either way *head* is
+    sent, or queued. Only on the reactor thread. It never calls back, and a broken
+    connection is no error of it.
 
     :raises LocalProtocolError: when the file ends at *offset*: it has become shorter.
     :raises OSError: when the file cannot be read.
     """
-    if unsent_bytes(transport) or not transport.connected:
+    if (
+        transport.dataBuffer
+        or transport._tempDataLen  # noqa: SLF001  # Twisted's buffers, as in stream.py
+        or not transport.connected
+        or transport.TLS
+    ):
+        if head:
+            transport.write(head)
+        return 0
+    if head and not _sent_ahead(transport, head, count):
         return 0
     try:
         sent = int(_sendfile(transport.fileno(), fd, offset, min(count, CHUNK)))
@@ -79,6 +100,18 @@ def send_file(transport: Any, fd: int, offset: int, count: int) -> int | None:
     if not sent:
         raise LocalProtocolError("the file has become shorter while it was sent")
     return sent
+
+
+def _sent_ahead(transport: Any, head: bytes, count: int) -> bool:
+    """Send *head*, which *count* bytes follow; whether the socket took all of it."""
+    try:
+        sent = transport.socket.send(head, _MORE if count <= _IN_ONE_PACKET else 0)
+    except OSError:
+        sent = 0  # as in write_through
+    if sent == len(head):
+        return True
+    transport.write(head[sent:])
+    return False
 
 
 def resume_when_writable(transport: Any) -> None:

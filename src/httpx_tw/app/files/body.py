@@ -39,11 +39,17 @@ class FileBody:
         self.file = file
         self.is_whole = parts is None
         """Nothing has been selected of it yet: see server/static.py."""
-        self.parts: tuple[Part, ...] = ((0, file.size),) if parts is None else parts
-        self.length = sum(
-            len(part) if isinstance(part, bytes) else part[1] for part in self.parts
-        )
+        self.parts: tuple[Part, ...]
+        self.length: int
         """Bytes in all."""
+        if parts is None:
+            self.length = file.size
+            self.parts = ((0, file.size),) if file.size else ()
+        else:
+            self.parts = parts
+            self.length = sum(
+                len(part) if isinstance(part, bytes) else part[1] for part in parts
+            )
         self._pieces: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
