@@ -10,6 +10,8 @@ from httpx_tw.headers import Headers
 from httpx_tw.protocol.events import RequestHead
 
 if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
     from httpx_tw.app.body import RequestBody
     from httpx_tw.headers import HeadersInput
 
@@ -21,6 +23,7 @@ class FakeLink:
         self.client_address: tuple[str, int] | None = ("192.0.2.1", 40000)
         self.scheme = scheme
         self.is_secure = scheme == "https"
+        self.client_certificate: Certificate | None = None
         self.told: list[str] = []
 
     def body_wanted(self) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from typing import BinaryIO
 
+    from cryptography.x509 import Certificate
+
     from httpx_tw.app.route import Endpoint, Route
     from httpx_tw.headers import HeaderPairs, HeadersInput
     from httpx_tw.protocol.events import RequestHead
@@ -62,20 +64,24 @@ class RequestLink(Protocol):
     def is_secure(self) -> bool:
         """The connection is encrypted."""
 
+    @property
+    def client_certificate(self) -> Certificate | None:
+        """The certificate that the client has shown. None: none."""
+
     def body_wanted(self) -> None:
         """See BodyLink."""
 
     def body_sated(self) -> None:
         """See BodyLink."""
 
+    def send_interim(self, request: Request, status: int, fields: HeaderPairs) -> None:
+        """Send a 1xx response if *request* is the one going on, and not answered."""
+
     def call_endpoint(self, function: Endpoint, request: Request, place: int) -> Any:
         """Call *function*, or have a worker thread call it and return a Deferred.
 
         *place* is ANYWHERE or ON_WORKER of :mod:`httpx_tw.app.route`.
         """
-
-    def send_interim(self, request: Request, status: int, fields: HeaderPairs) -> None:
-        """Send a 1xx response if *request* is the one going on, and not answered."""
 
 
 class Request:
@@ -218,6 +224,15 @@ class Request:
         return self.link.is_secure
 
     @property
+    def client_certificate(self) -> Certificate | None:
+        """The certificate that the client has shown, and TLS has verified.
+
+        None: it has shown none, was not asked for one (ServerTLS.cert_reqs), or the
+        connection is lost.
+        """
+        return self.link.client_certificate
+
+    @property
     def host(self) -> str:
         """Host and port as the client wrote them; "" when it did not (HTTP/1.0).
 
@@ -311,21 +326,6 @@ class Request:
         body = self._body
         return body.size if isinstance(body, SpooledBody) else len(self.body)
 
-    @property
-    def trailers(self) -> HeaderPairs:
-        """The trailer fields, once the body has been read to its end; else empty."""
-        return self._body.trailers if isinstance(self._body, RequestBody) else []
-
-    def text(self, encoding: str | None = None) -> str:
-        """Return the body as text; by default in its own charset, or UTF-8.
-
-        :raises BodyNotRead: see :attr:`body`.
-        :raises HTTPError: 415 for a charset we do not know, 400 when the body is not
-            in it.
-        """
-        body = self.body
-        if encoding is None:
-            encoding = self.charset or "utf-8"
     async def deliver_to(self, consumer: Any) -> None:
         """Write the body to *consumer*, a Twisted IConsumer, as fast as it takes it.
 
@@ -348,6 +348,21 @@ class Request:
         fields += ResponseHeaders(headers).raw
         self.link.send_interim(self, 103, fields)
 
+    @property
+    def trailers(self) -> HeaderPairs:
+        """The trailer fields, once the body has been read to its end; else empty."""
+        return self._body.trailers if isinstance(self._body, RequestBody) else []
+
+    def text(self, encoding: str | None = None) -> str:
+        """Return the body as text; by default in its own charset, or UTF-8.
+
+        :raises BodyNotRead: see :attr:`body`.
+        :raises HTTPError: 415 for a charset we do not know, 400 when the body is not
+            in it.
+        """
+        body = self.body
+        if encoding is None:
+            encoding = self.charset or "utf-8"
             if encoding not in _CHARSETS:
                 raise HTTPError(415, "the charset of the body is not supported")
         try:

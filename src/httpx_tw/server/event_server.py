@@ -11,6 +11,7 @@ from httpx_tw.server.server import Server
 if TYPE_CHECKING:
     from httpx_tw.app.app import App
     from httpx_tw.observe.access_log import AccessLog
+    from httpx_tw.tls.certificates import ServerCertificates, ServerTLS
 
 __all__ = ["EventServer"]
 
@@ -46,6 +47,7 @@ class EventServer(Server):
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         access_log: AccessLog | None = None,
         server_name: str = "httpx-tw",
+        tls: ServerTLS | ServerCertificates | None = None,
     ) -> None:
         super().__init__(
             app,
@@ -56,4 +58,5 @@ class EventServer(Server):
             access_log=access_log,
             server_name=server_name,
             tcp_keepalive=tcp_keepalive,
+            tls=tls,
         )

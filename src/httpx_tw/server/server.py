@@ -16,6 +16,8 @@ from httpx_tw.server.draining import drain
 from httpx_tw.server.factory import HTTPFactory
 from httpx_tw.server.reactor_choice import reactor_of_this_process
 from httpx_tw.server.threads import Overload, Threads
+from httpx_tw.tls.certificates import ServerCertificates, ServerTLS
+from httpx_tw.tls.listening import CertificateWatch, TLSServerEndpoint
 from httpx_tw.transport.listener import ListeningReactor
 from httpx_tw.workers.pool import WorkerPool, WorkerPoolConfig
 
@@ -67,9 +69,16 @@ class Server:
     :param server_name: value of the Server field; "" for none.
     :param tcp_keepalive: have the kernel probe connections that are silent for hours
         (SO_KEEPALIVE), for TCP endpoints given as strings.
+    :param tls: serve HTTPS, on all endpoints. New certificates are taken into use when
+        the files change. None: HTTP, but for endpoints that say ``ssl:`` or ``tls:``.
 
     Use it on the reactor thread.
     """
+
+    certificates: ServerCertificates | None = None
+    """What it serves with, since ``start``. None: it serves HTTP."""
+
+    _certificate_watch: CertificateWatch | None = None
 
     def __init__(  # noqa: PLR0913  # all but one are keywords with defaults
         self,
@@ -82,6 +91,7 @@ class Server:
         access_log: AccessLog | None = None,
         server_name: str = "httpx-tw",
         tcp_keepalive: bool = False,
+        tls: ServerTLS | ServerCertificates | None = None,
     ) -> None:
         self.app = app = App() if app is None else app
         self.host = host
@@ -91,6 +101,7 @@ class Server:
         self._access_log = access_log
         self._server_name = server_name
         self._tcp_keepalive = tcp_keepalive
+        self._tls = tls
         self._factory: HTTPFactory | None = None  # the latest; its figures stay
         self._is_running = False
         self._is_draining = False
@@ -214,10 +225,11 @@ class Server:
 
         It fails with CannotListenError when an address cannot be bound (nothing is left
         listening then), and raises ConfigurationError for an endpoint string that makes
-        no sense, or when the server is running.
+        no sense, for certificates that cannot be used, or when the server is running.
         """
         if self._is_running or self._is_draining:
             raise ConfigurationError("the server is running already")
+        self.certificates = _certificates_of(self._tls)
         factory = HTTPFactory(
             self.app,
             reactor,
@@ -233,7 +245,7 @@ class Server:
             keep_alive=self._tcp_keepalive,
         )
         ready = [
-            _endpoint(listening, endpoint)
+            self._with_tls(endpoint, _endpoint(listening, endpoint), reactor)
             for endpoint in endpoints or (tcp_endpoint(self.host, self.port),)
         ]
         self._factory = factory
@@ -241,7 +253,27 @@ class Server:
         self._is_running = True
         self._threads = None
         self._use_threads()
+        self._watch_certificates()
         return Deferred.fromCoroutine(self._listen_on(ready, factory))
+
+    def _with_tls(
+        self,
+        given: str | IStreamServerEndpoint,
+        endpoint: IStreamServerEndpoint,
+        reactor: Any,
+    ) -> IStreamServerEndpoint:
+        has_own = isinstance(given, str) and given.startswith(("ssl:", "tls:"))
+        if self.certificates is None or has_own:
+            return endpoint
+        made: IStreamServerEndpoint = TLSServerEndpoint(
+            endpoint, self.certificates, reactor
+        )
+        return made
+
+    def _watch_certificates(self) -> None:
+        if self.certificates is not None:
+            self._certificate_watch = CertificateWatch(self._reactor, self.certificates)
+            self._certificate_watch.start()
 
     async def _listen_on(
         self, endpoints: list[IStreamServerEndpoint], factory: HTTPFactory
@@ -268,6 +300,8 @@ class Server:
         self._waiting.append(stopped)
         if self._is_running:
             self._is_running = False
+            if self._certificate_watch is not None:
+                self._certificate_watch.stop()
             Deferred.fromCoroutine(self._drain())
         elif not self._is_draining:
             self._stopped()
@@ -317,6 +351,12 @@ class Server:
         if self._factory is None:
             raise ConfigurationError("the server was never started")
         return self._factory.statistics()
+
+
+def _certificates_of(
+    tls: ServerTLS | ServerCertificates | None,
+) -> ServerCertificates | None:
+    return ServerCertificates(tls) if isinstance(tls, ServerTLS) else tls
 
 
 def _endpoint(

@@ -6,7 +6,7 @@ What is said over it is the business of the connection (see connection.py).
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.interfaces import IPushProducer, ISSLTransport
 from zope.interface import implementer
@@ -21,6 +21,8 @@ from httpx_tw.transport.stream import can_half_close, unsent_bytes, writer_for
 from httpx_tw.transport.undelivered import undelivered_bytes
 
 if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
     from httpx_tw.server.factory import HTTPFactory
 
 __all__ = ["Phase", "Wire"]
@@ -262,6 +264,14 @@ class Wire:
     def scheme(self) -> str:
         """The URL scheme: "http" or "https"."""
         return "https" if self.is_secure else "http"
+
+    @property
+    def client_certificate(self) -> Certificate | None:
+        """The certificate the client has shown; see Request.client_certificate."""
+        if not self.is_secure or self.phase is Phase.CLOSED:
+            return None
+        shown = self.transport.getPeerCertificate()
+        return None if shown is None else cast("Certificate", shown.to_cryptography())
 
     @property
     def is_secure(self) -> bool:
