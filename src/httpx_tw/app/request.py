@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from typing import BinaryIO
 
-    from cryptography.x509 import Certificate
-
     from httpx_tw.app.route import Endpoint, Route
     from httpx_tw.headers import HeaderPairs, HeadersInput
     from httpx_tw.protocol.events import RequestHead
@@ -63,10 +61,6 @@ class RequestLink(Protocol):
     @property
     def is_secure(self) -> bool:
         """The connection is encrypted."""
-
-    @property
-    def client_certificate(self) -> Certificate | None:
-        """The certificate that the client has shown. None: none."""
 
     def body_wanted(self) -> None:
         """See BodyLink."""
@@ -222,15 +216,6 @@ class Request:
     def is_secure(self) -> bool:
         """The connection is encrypted."""
         return self.link.is_secure
-
-    @property
-    def client_certificate(self) -> Certificate | None:
-        """The certificate that the client has shown, and TLS has verified.
-
-        None: it has shown none, was not asked for one (ServerTLS.cert_reqs), or the
-        connection is lost.
-        """
-        return self.link.client_certificate
 
     @property
     def host(self) -> str:
