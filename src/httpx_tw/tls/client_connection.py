@@ -33,8 +33,10 @@ __all__ = ["ClientConnection", "Expectation", "verify_callback"]
 _log = Logger()
 
 _TICKET_STATE: Final = b"SSLv3/TLS read server session ticket"
-_HARMLESS_ALERTS: Final = {0, 90}
-"""close_notify and user_canceled; any other is fatal (RFC 8446 section 6)."""
+_HARMLESS_ALERTS: Final = {(0, False), (0, True), (90, False), (50, True)}
+"""Codes, and whether we have sent them: close_notify, and user_canceled. Any other is
+fatal (RFC 8446 section 6). But a decode_error is also what OpenSSL says when the server
+just hangs up, as it does with idle connections: that proves nothing against it."""
 
 
 class Expectation(Protocol):
@@ -66,7 +68,17 @@ class Expectation(Protocol):
 
 
 class _Refused(HandshakeFailed, SSL.Error):
-    """For Twisted and for us: its TLS fails a connection for an SSL.Error alone."""
+    """For Twisted and for us: its TLS fails a connection for an SSL.Error alone.
+
+    Whose arguments are OpenSSL's queue of errors, which Twisted looks into.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__([("httpx_tw", "", message)])
+        self._message = message
+
+    def __str__(self) -> str:
+        return self._message
 
 
 class _Rejected(CertificateRejected, _Refused):
@@ -231,8 +243,10 @@ class ClientConnection(SSL.Connection):
         if where == SSL.SSL_CB_CONNECT_LOOP:
             if self.get_state_string() == _TICKET_STATE:
                 self._keep_session()
-        elif where & SSL.SSL_CB_ALERT and value & 0xFF not in _HARMLESS_ALERTS:
-            self._forget_all()
+        elif where & SSL.SSL_CB_ALERT:
+            sent = bool(where & SSL.SSL_CB_WRITE)
+            if (value & 0xFF, sent) not in _HARMLESS_ALERTS:
+                self._forget_all()
 
     def _keep_session(self) -> None:
         der = copy_session(self)
