@@ -17,7 +17,6 @@ import re
 import statistics
 import sys
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
 
 from harness.checks import problems
 from harness.measure import Round, Summary, measure, summarise
@@ -26,9 +25,7 @@ from harness.report import table, verdict, write_json
 from harness.servers import SERVERS, Server
 from harness.session import Session, arguments, chosen, require_tools
 from harness.shapes import SHAPES, Case, cases_of
-
-if TYPE_CHECKING:
-    from harness.load import Load
+from harness.tls_servers import TLS_SERVERS
 
 DEFAULT = (
     "httpx-tw,floor,nginx,twisted.web,twisted.web-quiet,klein,uvicorn,aiohttp,"
@@ -59,59 +56,67 @@ class Row:
         )
 
 
-def main() -> int:
-    parser = arguments(__doc__)
-    parser.add_argument("--only", default=DEFAULT, help="servers (default %(default)s)")
+def main(
+    description: str | None = __doc__,
+    only: str = DEFAULT,
+    claims: tuple[str, ...] = (),
+) -> int:
+    """Measure *only* these by default, and fail unless *claims* hold."""
+    parser = arguments(description)
+    parser.add_argument("--only", default=only, help="servers (default %(default)s)")
     parser.add_argument("--load", choices=SHAPES, default="hello")
     parser.add_argument(
         "--claim",
         action="append",
-        default=[],
+        default=[*claims],
         metavar="'A<=0.5*B'",
         help="fail unless A's CPU time per request is at most that part of B's",
     )
     parser.add_argument("--list", action="store_true", help="list the servers and end")
     options = parser.parse_args()
     if options.list:
-        print(table(["server", "what"], [[s.name, s.note] for s in SERVERS.values()]))
+        known = (SERVERS | TLS_SERVERS).values()
+        print(table(["server", "what"], [[s.name, s.note] for s in known]))
         return 0
     servers = chosen(parser, options.only)
     if any(CLAIM.fullmatch(claim) is None for claim in options.claim):
         parser.error("a claim looks like 'httpx-tw<=0.32*twisted.web'")
-    require_tools("wrk", *(["nginx"] if SERVERS["nginx"] in servers else []))
+    has_nginx = any("nginx" in server.name for server in servers)
+    require_tools("wrk", *(["nginx"] if has_nginx else []))
     with Session(options, servers) as session:
         rows = run(session)
         report(session, rows)
     good = all(not row.trouble for row in rows.values())
-    claims = [check_claim(claim, rows) for claim in options.claim]
-    return 0 if good and all(claims) else 1
+    held = [check_claim(claim, rows) for claim in options.claim]
+    return 0 if good and all(held) else 1
 
 
 def run(session: Session) -> dict[str, Row]:
     """Measure all servers in turn, and again as many times as there are rounds."""
     options = session.options
-    cases, load = cases_of(options.load), session.load(options.load)
+    cases = cases_of(options.load)
     rows = {server.name: Row(server) for server in session.servers}
     for number in range(options.rounds):
         for row in rows.values():
             if not row.trouble:
                 print(f"round {number + 1}: {row.server.name}", file=sys.stderr)
-                one_round(session, row, cases, load)
+                one_round(session, row, cases)
     return rows
 
 
-def one_round(session: Session, row: Row, cases: list[Case], load: Load) -> None:
+def one_round(session: Session, row: Row, cases: list[Case]) -> None:
     """Start the server, check, warm up, measure and check it; add that to *row*."""
-    exact = row.server.answers_exactly
+    exact, scheme = row.server.answers_exactly, row.server.scheme
+    load = session.load(session.options.load, scheme=scheme)
     try:
         with session.running(row.server) as (process, port):
-            row.trouble += problems(port, cases, exact=exact)
+            row.trouble += problems(port, cases, exact=exact, scheme=scheme)
             load.run(port, 1)
             one = measure(process, port, load, session.options.seconds)
             row.rounds.append(one)
             row.rss_kib.append(process.rss_kib())
             row.trouble += [one.trouble] if one.trouble else []
-            row.trouble += problems(port, cases, exact=exact)
+            row.trouble += problems(port, cases, exact=exact, scheme=scheme)
     except DidNotStart as error:
         row.trouble.append(f"did not start: {error}")
 

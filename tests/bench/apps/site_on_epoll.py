@@ -1,9 +1,11 @@
 """A twisted.web Site on the stock epoll reactor: as it comes, or without access log.
 
-Arguments of the program that calls ``serve``: PORT IDLE_SECONDS stock|quiet.
+Arguments of the program that calls ``serve``: PORT IDLE_SECONDS stock|quiet, and for
+TLS the files CERTIFICATE KEY.
 """
 
 import sys
+from pathlib import Path
 
 from twisted.internet import epollreactor
 
@@ -22,8 +24,16 @@ class QuietSite(Site):
 
 
 def serve(root: IResource) -> None:
-    port, idle_seconds, kind = sys.argv[1:]
+    port, idle_seconds, kind, *files = sys.argv[1:]
     factory = QuietSite if kind == "quiet" else Site
     site = factory(root, timeout=float(idle_seconds))
-    reactor.listenTCP(int(port), site, backlog=1024, interface="127.0.0.1")
+    options = {"backlog": 1024, "interface": "127.0.0.1"}
+    if files:
+        from twisted.internet.ssl import PrivateCertificate
+
+        pem = b"".join(Path(file).read_bytes() for file in files)
+        certificate = PrivateCertificate.loadPEM(pem)
+        reactor.listenSSL(int(port), site, certificate.options(), **options)
+    else:
+        reactor.listenTCP(int(port), site, **options)
     reactor.run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,12 +18,14 @@ SAMPLE = 50
 PROBLEMS_SHOWN = 3
 
 
-def problems(port: int, cases: list[Case], *, exact: bool) -> list[str]:
+def problems(
+    port: int, cases: list[Case], *, exact: bool, scheme: str = "http"
+) -> list[str]:
     """Ask a sample of *cases* over one connection; return what was wrong, briefly.
 
     With *exact* false only the status and a body that is not empty are asked for.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = _connection(scheme, port)
     sample = cases[:: max(1, len(cases) // SAMPLE)]
     found: list[str] = []
     try:
@@ -35,6 +38,14 @@ def problems(port: int, cases: list[Case], *, exact: bool) -> list[str]:
     finally:
         connection.close()
     return found[:PROBLEMS_SHOWN]
+
+
+def _connection(scheme: str, port: int) -> http.client.HTTPConnection:
+    if scheme == "http":
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    # Whose certificate it is does not matter: the server was started by us.
+    context = ssl._create_unverified_context()
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context)
 
 
 def _ask(connection: http.client.HTTPConnection, case: Case) -> tuple[int, bytes]:

@@ -42,6 +42,7 @@ class Load:
     connections: int
     script: Path | None = None
     path: str = "/"
+    scheme: str = "http"
 
     def command(self, port: int, seconds: float) -> list[str]:
         script = ["-s", str(self.script)] if self.script else []
@@ -52,7 +53,7 @@ class Load:
             f"-d{max(1, round(seconds))}s",
             "--latency",
             *script,
-            f"http://127.0.0.1:{port}{self.path}",
+            f"{self.scheme}://127.0.0.1:{port}{self.path}",
         ]
 
     def run(self, port: int, seconds: float) -> LoadResult:

@@ -16,7 +16,7 @@ PEER_PACKAGES = (
     "gunicorn",
     "httptools",
     "klein",
-    "twisted",
+    "twisted[tls]",
     "uvicorn",
     "uvloop",
 )

@@ -25,7 +25,10 @@ __all__ = [
     "SERVERS",
     "Place",
     "Server",
+    "command_of",
+    "nginx_command",
     "our_server",
+    "supported",
     "twistd_command",
 ]
 
@@ -80,6 +83,7 @@ class Server:
     answers_exactly: bool = True
     """False: bodies are not computed from the request, only their status is checked."""
     note: str = ""
+    scheme: str = "http"
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -124,7 +128,7 @@ def our_server(  # one keyword per thing that a comparison varies
             "httpx-tw",
             *("--port", str(place.port)),
             *("--app", app, "--app-dir", str(APPS / "ours")),
-            *_without_threads(options, place.our_python),
+            *supported(options, place.our_python),
             *(MANY_IDLE if place.many_idle else ()),
         ]
 
@@ -138,7 +142,8 @@ def our_server(  # one keyword per thing that a comparison varies
     )
 
 
-def _without_threads(options: tuple[str, ...], python: Path) -> tuple[str, ...]:
+def supported(options: tuple[str, ...], python: Path) -> tuple[str, ...]:
+    """Return *options* of our service without those that it does not have yet."""
     if options[:2] == NO_THREADS and "--threads" not in _help_of_ours(python):
         return options[2:]
     return options
@@ -148,7 +153,8 @@ def _floor(place: Place) -> list[str]:
     return [str(place.our_python), str(BENCH / "floor.py"), str(place.port)]
 
 
-def _nginx(place: Place) -> list[str]:
+def nginx_command(place: Place, listen: str = "", lines: str = "") -> list[str]:
+    """Return how to run nginx, with *listen* and *lines* added to its server."""
     configuration = place.directory / "nginx.conf"
     place.directory.mkdir(parents=True, exist_ok=True)
     user = "user root;" if os.geteuid() == 0 else ""
@@ -157,6 +163,8 @@ def _nginx(place: Place) -> list[str]:
         .replace("DIRECTORY", str(place.directory))
         .replace("PORT", str(place.port))
         .replace("KEEP", "3600s" if place.many_idle else "75s")
+        .replace("LISTEN", listen)
+        .replace("LINES", lines)
     )
     return ["nginx", "-p", str(place.directory), "-c", str(configuration)]
 
@@ -180,7 +188,8 @@ http {
     scgi_temp_path DIRECTORY/scgi;
     default_type text/plain;
     server {
-        listen 127.0.0.1:PORT backlog=4096;
+        listen 127.0.0.1:PORTLISTEN backlog=4096;
+        LINES
         location = / { return 200 "Hello, World!"; }
         location ~ ^/users/(\\d+)/orders/(\\d+)$ {
             default_type application/json;
@@ -275,7 +284,7 @@ _DECLARED = (
     ),
     Server(
         "nginx",
-        _nginx,
+        nginx_command,
         answers_exactly=False,
         note="1 worker; answers from its configuration: body and query not parsed",
     ),
@@ -328,3 +337,8 @@ _DECLARED = (
 )
 
 SERVERS = {server.name: server for server in _DECLARED}
+
+
+def command_of(name: str) -> Callable[[Place], list[str]]:
+    """Return the command of the server *name*."""
+    return SERVERS[name].command

@@ -24,6 +24,7 @@ from harness.peer_venv import default_cache, ensure_peers
 from harness.processes import Process, free_port, pin, unwind_on_sigterm
 from harness.servers import SERVERS, Place, Server
 from harness.shapes import cases_of, lua_script
+from harness.tls_servers import TLS_SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,12 +61,13 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
 
 def chosen(parser: argparse.ArgumentParser, names: str) -> list[Server]:
     """Return the servers with these comma-separated *names*."""
-    unknown = [name for name in names.split(",") if name not in SERVERS]
+    known = SERVERS | TLS_SERVERS
+    unknown = [name for name in names.split(",") if name not in known]
     if unknown:
         parser.error(
-            f"no such server: {', '.join(unknown)} (there are: {', '.join(SERVERS)})"
+            f"no such server: {', '.join(unknown)} (there are: {', '.join(known)})"
         )
-    return [SERVERS[name] for name in names.split(",")]
+    return [known[name] for name in names.split(",")]
 
 
 def require_tools(*tools: str) -> None:
@@ -134,21 +136,22 @@ class Session:
             process.wait_until_listening(place.port)
             yield process, place.port
 
-    def load(self, shape: str = "hello", path: str = "/") -> Load:
+    def load(self, shape: str = "hello", path: str = "/", scheme: str = "http") -> Load:
         """Return the load of *shape* with the connections and the core of the run."""
         text = lua_script(shape, cases_of(shape))
         script = None
         if text is not None:
             script = self.directory / f"{shape}.lua"
             script.write_text(text)
-        return Load(self.options.connections, script, path)
+        return Load(self.options.connections, script, path, scheme)
 
     def versions(self, server: Server) -> dict[str, str]:
         """Return the versions of what *server* is made of."""
         python = self._peer_python if server.needs_peers else self.options.python
         assert python is not None
         found = package_versions(python, server.packages) if server.packages else {}
-        return found | (nginx_version() if server.name == "nginx" else {})
+        is_nginx = server.name.startswith("nginx")
+        return found | (nginx_version() if is_nginx else {})
 
     def record(self, **figures: object) -> dict[str, object]:
         """Return what every JSON report begins with, and *figures*."""
