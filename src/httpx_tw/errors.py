@@ -15,8 +15,10 @@
      ├── ConnectionLost                   the other side is gone
      ├── ConnectFailed                    no connection could be made to the server
      │    ├── NameNotResolved             … for its name has no address
-     │    └── HandshakeFailed             … for TLS could not be agreed on
-     │         └── CertificateRejected    … or its certificate does not prove who it is
+     │    ├── HandshakeFailed             … for TLS could not be agreed on
+     │    │    └── CertificateRejected    … or its certificate does not prove who it is
+     │    └── ProxyError                  … for the proxy makes none
+     │         └── ProxyAuthenticationRequired
      ├── ClientClosed                     a client or connection pool was closed
      ├── PoolExhausted                    all connections are in use, and wait=False
      │    └── PoolExhaustedForHost        all of one host are
@@ -72,6 +74,8 @@ __all__ = [
     "PoolExhaustedForHost",
     "PoolStopped",
     "PoolTimeout",
+    "ProxyAuthenticationRequired",
+    "ProxyError",
     "QueueFull",
     "ReadTimeout",
     "RemoteProtocolError",
@@ -179,6 +183,14 @@ class HandshakeFailed(ConnectFailed):
 
 class CertificateRejected(HandshakeFailed):
     """The peer's certificate does not prove that the peer is who was asked for."""
+
+
+class ProxyError(ConnectFailed):
+    """The proxy refused to connect to the server, or made no sense."""
+
+
+class ProxyAuthenticationRequired(ProxyError):
+    """The proxy wants credentials, or other ones than it was given."""
 
 
 class ClientClosed(HTTPXError):
