@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from httpx_tw.app.app import App
 from httpx_tw.app.request import Request
 from httpx_tw.app.response import Response
@@ -12,18 +15,42 @@ from httpx_tw.server.event_server import EventServer
 from httpx_tw.server.factory import HTTPFactory
 from httpx_tw.server.server import Server
 
+if TYPE_CHECKING:
+    from httpx_tw.client.client import Client
+    from httpx_tw.client.pool import ConnectionPool
+    from httpx_tw.client.pool_facts import PoolConfig
+    from httpx_tw.client.timeouts import Timeout
+
 __all__ = [
     "App",
+    "Client",
+    "ConnectionPool",
     "EventServer",
     "HTTPError",
     "HTTPFactory",
     "HTTPXError",
     "Limits",
+    "PoolConfig",
     "Request",
     "Response",
     "Server",
     "SwitchProtocols",
+    "Timeout",
     "Timeouts",
 ]
 
 __version__ = "0.1.0.dev0"
+
+# Imported when first asked for: 90 ms, most of it OpenSSL, that servers can do without.
+__later = {
+    "Client": "httpx_tw.client.client",
+    "ConnectionPool": "httpx_tw.client.pool",
+    "PoolConfig": "httpx_tw.client.pool_facts",
+    "Timeout": "httpx_tw.client.timeouts",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __later:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(__later[name]), name)

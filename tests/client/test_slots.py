@@ -15,17 +15,8 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from httpx_tw.client.slots import (
-    Abandon,
-    Close,
-    Dial,
-    DropReason,
-    PoolConfig,
-    PoolKey,
-    Refuse,
-    Slots,
-    Use,
-)
+from httpx_tw.client.pool_facts import DropReason, PoolConfig, PoolKey
+from httpx_tw.client.slots import Abandon, Close, Dial, Refuse, Slots, Use
 from httpx_tw.errors import ConfigurationError, PoolExhausted, PoolExhaustedForHost
 
 A, B, C = (PoolKey("http", name, 80) for name in "abc")

@@ -10,111 +10,43 @@ connection that is given back or one that was dialled, in the order of asking:
         ──► (nothing)  wait: for a slot, or for a dial that nobody needs any more
 
 A dial that comes too late for the one it was for serves the next who waits, or becomes
-idle. A dial that fails fails the one it was for; the others get dials of their own. A
-connection that is to be closed keeps its slot until it is: the limits are about sockets.
+idle. A dial that fails fails the one it was for; the others get dials of their own.
+What is to be closed keeps its slot until it is: the limits are about sockets.
 
 Everything is O(1), however many wait or are idle.
 """
 
 from __future__ import annotations
 
-import enum
 from collections import Counter, OrderedDict
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Any,
     Final,
     Generic,
-    NamedTuple,
     Protocol,
     TypeAlias,
     TypeVar,
 )
 
-from httpx_tw.errors import ConfigurationError, PoolExhausted, PoolExhaustedForHost
+from httpx_tw.client.pool_facts import DropReason, PoolKey, PoolStatistics
+from httpx_tw.errors import PoolExhausted, PoolExhaustedForHost
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Hashable, Iterable
+
+    from httpx_tw.client.pool_facts import PoolConfig
 
 __all__ = [
     "Abandon",
     "Close",
     "Dial",
-    "DropReason",
     "Order",
-    "PoolConfig",
-    "PoolKey",
-    "PoolStatistics",
     "Refuse",
     "Slots",
     "Use",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolConfig:
-    """How many connections a pool may have, and how long it keeps them.
-
-    :raises ConfigurationError: when a value is no number, negative, or 0 where 0 has no
-        meaning.
-    """
-
-    max_connections: int = 100
-    """Open or being dialled, to all hosts together."""
-
-    max_per_host: int = 10
-    """The same, for one key: scheme, host, port and all else that must be equal."""
-
-    idle_timeout_ms: int = 60_000
-    """How long an unused connection is kept, in milliseconds. 0: it is not kept."""
-
-    max_requests_per_connection: int = 1000
-    """Then it is closed, not used again. 0: no limit."""
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, int) or value < 0:
-                raise ConfigurationError(
-                    f"{field.name} must be a whole number and not negative, "
-                    f"got {value!r}"
-                )
-            if field.name.startswith("max_") and not value and field.name[4] != "r":
-                raise ConfigurationError(f"{field.name} must be at least 1")
-
-
-class PoolKey(NamedTuple):
-    """What must be equal for two requests to share a connection."""
-
-    scheme: str
-    host: str
-    port: int
-    proxy: Hashable = None
-    """How it goes through a proxy; None: directly."""
-    tls: Hashable = None
-    """How the server proves who it is, and we do; None: not over TLS."""
-    local_address: str | None = None
-    """The address it leaves from; None: the system chooses."""
-    uds: str | None = None
-    """Path of the Unix socket it is made to in place of host and port."""
-
-
-class DropReason(enum.Enum):
-    """Why a connection was not kept."""
-
-    PEER_CLOSED = "the server closed it while it was idle"
-    UNASKED_BYTES = "the server sent bytes while it was idle"
-    IDLE_TOO_LONG = "it was idle for longer than the timeout"
-    WORN_OUT = "it has carried as many requests as one may"
-    NOT_REUSABLE = "its last exchange cannot be followed by another"
-    FAILED = "its last exchange failed"
-    TIMED_OUT = "its last exchange took too long"
-    CANCELLED = "its last exchange was cancelled"
-    UNREAD = "its last response was not read to the end"
-    EVICTED = "its slot was needed for another host, and it was idle"
-    YIELDED = "its slot was needed for another host, which had waited longer"
-    POOL_CLOSED = "the pool was closed"
 
 
 class _Place:
@@ -212,31 +144,6 @@ class Abandon:
 Order: TypeAlias = Dial | Use[C, W] | Close[C] | Refuse[W] | Abandon
 
 _NOTHING: Final[list[Any]] = []  # what most releases answer; never added to
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolStatistics:
-    """The figures of a pool at one moment."""
-
-    total: int
-    """Connections that take a slot: active, idle, being dialled, being closed."""
-    active: int
-    """Connections with an exchange on them, or in somebody's hands."""
-    idle: int
-    dialing: int
-    closing: int
-    """Connections that are about to be closed."""
-    waiting: int
-    """Who asked and has none yet, waiting for a slot or for a dial."""
-    max_connections: int
-    max_per_host: int
-    dialed: int
-    """Connections made since the beginning."""
-    dials_failed: int
-    reused: int
-    """How often a connection was used that had been used before."""
-    dropped: Mapping[DropReason, int]
-    """Connections not kept since the beginning, by reason."""
 
 
 class Slots(Generic[C, W]):

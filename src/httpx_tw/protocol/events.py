@@ -86,6 +86,12 @@ class ResponseHead:
     body_length: int = 0
     """Bytes of body to come, 0 for none, or CHUNKED, or UNTIL_CLOSE."""
 
+    sets_cookies: bool = False
+    """There is a Set-Cookie field."""
+
+    has_coding: bool = False
+    """There is a Content-Encoding field."""
+
     @property
     def is_interim(self) -> bool:
         """A 1xx response: the final one is still to come (RFC 9110 section 15.2)."""

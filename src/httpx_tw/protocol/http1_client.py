@@ -13,7 +13,7 @@ from httpx_tw.protocol.events import (
     UNTIL_CLOSE,
     ResponseHead,
 )
-from httpx_tw.protocol.framing import body_reader
+from httpx_tw.protocol.framing import LengthReader, body_reader
 from httpx_tw.protocol.http1_writer import (
     request_head,
 )
@@ -168,9 +168,11 @@ class ClientSide(Side):
             self._position = 0
 
     @property
-    def is_between(self) -> bool:
-        """No exchange is going on: nothing may come from the server."""
-        return self._method is None
+    def body_left(self) -> int | None:
+        """Bytes of the response body still to be taken; None: nobody knows."""
+        if self._body is None:
+            return self._body_length if self._body_length >= 0 else None
+        return self._body.left if isinstance(self._body, LengthReader) else None
 
     @property
     def _unsent(self) -> bool:

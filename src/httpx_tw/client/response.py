@@ -1,0 +1,280 @@
+"""One response, as the caller sees it."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from twisted.internet.defer import succeed
+
+from httpx_tw.errors import BodyNotRead, StatusError
+from httpx_tw.headers import Headers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from twisted.internet.defer import Deferred
+
+    from httpx_tw.client.body import ResponseBody
+    from httpx_tw.client.outgoing import OutgoingRequest
+    from httpx_tw.client.urls import URL
+    from httpx_tw.protocol.events import ResponseHead
+
+__all__ = ["ClientResponse", "ConnectionFacts", "TLSFacts"]
+
+_CHARSET = re.compile(r';[ \t]*charset="?([^\s";]+)', re.IGNORECASE)
+
+# Python's codecs also know some that are no text or cost the square of their input.
+_NO_TEXT = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TLSFacts:
+    """What the handshake of a connection has settled."""
+
+    version: str
+    """As OpenSSL writes it: ``TLSv1.3``."""
+
+    cipher: str
+    alpn: str | None
+    """The application protocol; None: none was settled."""
+
+    is_resumed: bool | None
+    """Whether an earlier session was resumed. None: it cannot be told."""
+
+    certificate: Any
+    """The server's certificate, as pyOpenSSL has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionFacts:
+    """The connection a response came on."""
+
+    peer: tuple[str, int] | str | None
+    """Address and port of the server or proxy; a Unix socket's path."""
+
+    local: tuple[str, int] | None
+    """Our own address and port. None: there is none."""
+
+    tls: TLSFacts | None
+    """None: it is not encrypted."""
+
+
+class ClientResponse:
+    """A response, with its body read or still to be read.
+
+    What :meth:`Client.get` and its like give has its body: :attr:`body`, :meth:`text`
+    and :meth:`json` have it at once. One from :meth:`Client.stream` has not: read it
+    with ``await response.read()`` or ``async for``, and close it. Only on the reactor
+    thread, but for one whose body was read.
+    """
+
+    __slots__ = (
+        "_body",
+        "_headers",
+        "connection",
+        "elapsed",
+        "head",
+        "history",
+        "request",
+        "stream",
+    )
+
+    def __init__(
+        self,
+        head: ResponseHead,
+        request: OutgoingRequest,
+        connection: ConnectionFacts,
+        body: bytes | None,
+        stream: ResponseBody | None,
+    ) -> None:
+        self.head = head
+        """The status line and fields as they came."""
+        self.request = request
+        """The request it answers: after redirects the last one."""
+        self.connection = connection
+        self.stream = stream
+        """The body on its way; None: it was read from the start."""
+        self.history: list[ClientResponse] | tuple[()] = ()
+        """The responses that redirected here, in order; their bodies were read."""
+        self.elapsed = 0.0
+        """Seconds from the call to the response; to its head if it streams."""
+        self._body = body
+        self._headers: Headers | None = None
+
+    # Head
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self.head.status
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase as it came; it means nothing, and may be empty."""
+        return self.head.reason
+
+    @property
+    def http_version(self) -> str:
+        """``HTTP/1.1`` or ``HTTP/1.0``."""
+        return "HTTP/1.1" if self.head.is_http11 else "HTTP/1.0"
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields."""
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = Headers.from_pairs(self.head.headers)
+        return headers
+
+    @property
+    def url(self) -> URL:
+        """Where it came from: after redirects the last URL."""
+        return self.request.url
+
+    @property
+    def is_success(self) -> bool:
+        """The status is 2xx."""
+        return 200 <= self.head.status < 300
+
+    @property
+    def is_redirect(self) -> bool:
+        """The status redirects, and says where to."""
+        return self.head.status in {301, 302, 303, 307, 308} and (
+            "location" in self.headers
+        )
+
+    @property
+    def is_error(self) -> bool:
+        """The status is 4xx or 5xx."""
+        return self.head.status >= 400
+
+    def raise_for_status(self) -> Self:
+        """Return the response itself.
+
+        :raises StatusError: when the status is 4xx or 5xx.
+        """
+        if self.head.status >= 400:
+            raise StatusError(
+                f"{self.head.status} {self.head.reason} for "
+                f"{self.request.method} {self.request.url}",
+                self.head.status,
+                self,
+            )
+        return self
+
+    # Body
+
+    def read(self) -> Deferred[bytes]:
+        """Return the whole body, waiting for its end; again and again if asked.
+
+        :raises ResponseTooLarge: it is over the client's max_response_size.
+        :raises BodyConsumed: pieces of it have been taken.
+        """
+        body = self._body
+        if body is not None:
+            return succeed(body)
+        assert self.stream is not None
+        return self.stream.read(self.request.limit)
+
+    @property
+    def body(self) -> bytes:
+        """The whole body.
+
+        :raises BodyNotRead: the response streams, and read() was not awaited.
+        """
+        body = self._body
+        if body is None:
+            assert self.stream is not None
+            body = self.stream.whole
+            if body is None:
+                raise BodyNotRead("await response.read() first")
+        return body
+
+    @property
+    def encoding(self) -> str:
+        """The charset of Content-Type if Python has it, else UTF-8."""
+        match = _CHARSET.search(self.headers.get("content-type", ""))
+        if match is None:
+            return "utf-8"
+        try:
+            codec = codecs.lookup(match[1])
+        except LookupError:
+            return "utf-8"
+        # _is_text_encoding is how str.encode itself tells text from zlib and rot13.
+        is_text = getattr(codec, "_is_text_encoding", True)
+        return codec.name if is_text and codec.name not in _NO_TEXT else "utf-8"
+
+    def text(self, encoding: str | None = None) -> str:
+        """Return the body as text; what is not of the charset becomes U+FFFD.
+
+        :param encoding: None: see :attr:`encoding`.
+        :raises BodyNotRead: see :attr:`body`.
+        """
+        return self.body.decode(encoding or self.encoding, "replace")
+
+    def json(self) -> Any:
+        """Return what the body says as JSON, which is UTF-8 (RFC 8259 section 8.1).
+
+        :raises BodyNotRead: see :attr:`body`.
+        :raises ValueError: when it is not JSON.
+        """
+        return json.loads(self.body)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate over the pieces of the body, decoded, as they come.
+
+        :raises BodyConsumed: when everything has been taken already.
+        """
+        if self._body is not None:
+            return _pieces_of(self._body)
+        assert self.stream is not None
+        return aiter(self.stream)
+
+    async def iter_text(self, encoding: str | None = None) -> AsyncIterator[str]:
+        """Iterate over the body as text; see :meth:`text`."""
+        decoder = codecs.getincrementaldecoder(encoding or self.encoding)("replace")
+        async for piece in self:
+            text = decoder.decode(piece)
+            if text:
+                yield text
+        text = decoder.decode(b"", final=True)
+        if text:
+            yield text
+
+    async def iter_lines(self, encoding: str | None = None) -> AsyncIterator[str]:
+        """Iterate over the lines of the body, without their LF or CRLF."""
+        held: list[str] = []
+        async for text in self.iter_text(encoding):
+            head, *rest = text.split("\n")
+            held.append(head)
+            for line in rest:
+                yield "".join(held).removesuffix("\r")
+                held = [line]
+        if last := "".join(held):
+            yield last.removesuffix("\r")
+
+    def close(self) -> None:
+        """Want no more of the body; its connection is free, or dropped if much is left.
+
+        A response whose body was read needs none of this.
+        """
+        if self.stream is not None:
+            self.stream.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<ClientResponse {self.head.status} {self.request.url}>"
+
+
+async def _pieces_of(body: bytes) -> AsyncIterator[bytes]:
+    if body:
+        yield body
