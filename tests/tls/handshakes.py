@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from OpenSSL import SSL
 
-from httpx_tw.tls.contexts import ClientContexts, TLSPolicy
 from httpx_tw.tls.openssl_sessions import was_resumed
 
 if TYPE_CHECKING:
+    from httpx_tw.tls.contexts import ClientContexts, TLSPolicy
     from tests.tls.issuing import Issued
 
 VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
@@ -71,7 +71,7 @@ class Pair:
         _move(self.server, self.client)
 
     def say(self, data: bytes = b"hello") -> bytes:
-        """Let the server say something, after its tickets; return what the client got."""
+        """Let the server say something, after its tickets; return what arrives."""
         self.server.send(data)
         self.move()
         return self.client.recv(65536)

@@ -54,7 +54,7 @@ class TestFullHandshake:
         self, contexts: ClientContexts, trusting: TLSPolicy, version: str, host: str
     ) -> None:
         server = server_context(authority().issue("localhost", "127.0.0.1"), version)
-        with pytest.raises(CertificateRejected, match="not for .*, but for localhost"):
+        with pytest.raises(CertificateRejected, match=r"not for .*, but for localhost"):
             connect(contexts, server, trusting, host)
 
     def test_the_server_hears_why(
@@ -100,7 +100,7 @@ class TestFullHandshake:
         pair = Pair(creator.clientConnectionForTLS(None), server)
         with pytest.raises(SSL.Error):
             pair.shake_hands()
-        with pytest.raises(HandshakeFailed, match="the TLS handshake failed: .*alert"):
+        with pytest.raises(HandshakeFailed, match=r"the TLS handshake failed: .*alert"):
             pair.client.do_handshake()
 
     def test_an_unexpected_error_in_the_check_refuses(
@@ -211,8 +211,8 @@ class TestResumption:
             found = pair.client.get_peer_certificate()
             assert found is not None
             assert found.to_cryptography() == issued.certificate
-            found = pair.client.get_peer_certificate(as_cryptography=True)
-            assert found == issued.certificate
+            same = pair.client.get_peer_certificate(as_cryptography=True)
+            assert same == issued.certificate
 
     def test_nothing_resumes_with_a_pool_of_size_0(self, trusting: TLSPolicy) -> None:
         contexts = ClientContexts(TlsSessionPool(max_sessions=0))
@@ -358,10 +358,8 @@ class TestNobodyElse:
                 except SSL.WantReadError:
                     pass
                 pair.move()
-                try:
+                with contextlib.suppress(SSL.WantReadError):
                     pair.server.do_handshake()
-                except SSL.WantReadError:
-                    pass
                 pair.move()
         assert refusals > len(calls)
         with pytest.raises(SSL.WantReadError):

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
 from httpx_tw.errors import ConfigurationError
@@ -14,7 +16,7 @@ from httpx_tw.tls.identity import valid_until
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 __all__ = [
     "Pair",
@@ -113,17 +115,15 @@ def names_and_end(certfile: Path) -> tuple[list[str], float]:
 
     :raises ConfigurationError: when there is no certificate.
     """
+    certificate = _certificates_in(certfile)[0]
     try:
-        certificate = x509.load_pem_x509_certificates(read(certfile))[0]
         names = certificate.extensions.get_extension_for_class(
             x509.SubjectAlternativeName
         ).value.get_values_for_type(x509.DNSName)
     except x509.ExtensionNotFound:
         names = []
     except ValueError as error:
-        raise ConfigurationError(
-            f"{certfile} has no certificate that can be read: {error}"
-        ) from error
+        raise ConfigurationError(f"{certfile}: bad extensions: {error}") from error
     return [name.lower() for name in names], valid_until(certificate)
 
 
@@ -139,30 +139,20 @@ def load_pair(
     :raises ConfigurationError: when a file cannot be read, has not what is needed, is
         encrypted with another password, or key and certificate are no pair.
     """
-    keyfile = certfile if keyfile is None else keyfile
-    for path in (certfile, keyfile):
-        read(Path(path))  # for its error, which says more than OpenSSL's
-    # Without a callback OpenSSL would ask the terminal.
-    context.set_passwd_cb(_password_callback(password))
-    try:
-        context.use_certificate_chain_file(certfile)
-    except SSL.Error as error:
+    certificate, *chain = _certificates_in(Path(certfile))
+    key: Any = _key_in(Path(certfile if keyfile is None else keyfile), password)
+    if key.public_key() != certificate.public_key():
         raise ConfigurationError(
-            f"{certfile} has no certificate in PEM that OpenSSL takes{_why(error)}"
-        ) from error
+            f"the key in {keyfile or certfile} does not belong to the certificate in "
+            f"{certfile}"
+        )
     try:
-        context.use_privatekey_file(keyfile)
-    except (SSL.Error, ValueError) as error:
-        hint = "" if password is None else " with this password"
-        raise ConfigurationError(
-            f"{keyfile} has no key in PEM that can be read{hint}{_why(error)}"
-        ) from error
-    try:
-        context.check_privatekey()
-    except SSL.Error as error:
-        raise ConfigurationError(
-            f"the key in {keyfile} does not belong to the certificate in {certfile}"
-        ) from error
+        context.use_certificate(certificate)
+        for each in chain:
+            context.add_extra_chain_cert(each)
+        context.use_privatekey(key)
+    except (SSL.Error, TypeError) as error:  # a kind of key that TLS has no use for
+        raise ConfigurationError(f"OpenSSL refuses {certfile}{_why(error)}") from error
 
 
 def load_client_authorities(
@@ -172,21 +162,43 @@ def load_client_authorities(
 
     :raises ConfigurationError: when it cannot be read, or has none.
     """
-    read(Path(ca_certs))
+    _certificates_in(Path(ca_certs))
     try:
         context.load_verify_locations(ca_certs)
         context.load_client_ca(bytes(Path(ca_certs)))
     except SSL.Error as error:
-        raise ConfigurationError(f"{ca_certs} has no certificate in PEM") from error
+        raise ConfigurationError(f"OpenSSL refuses {ca_certs}{_why(error)}") from error
 
 
-def _password_callback(password: str | None) -> Callable[..., bytes]:
-    secret = (password or "").encode()
+def _certificates_in(path: Path) -> list[x509.Certificate]:
+    content = read(path)
+    try:
+        return x509.load_pem_x509_certificates(content)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{path} has no certificate in PEM that can be read: {error}"
+        ) from error
 
-    def answer(*_: Any) -> bytes:
-        return secret
 
-    return answer
+def _key_in(path: Path, password: str | None) -> object:
+    content = read(path)
+    secret = password and password.encode()
+    try:
+        try:
+            return load_pem_private_key(content, secret or None)
+        except TypeError:
+            if password is None:
+                raise
+            return load_pem_private_key(content, None)  # it is not encrypted
+    except TypeError as error:
+        raise ConfigurationError(
+            f"the key in {path} is encrypted: it needs a password"
+        ) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        hint = "" if password is None else ", or not with this password"
+        raise ConfigurationError(
+            f"{path} has no key in PEM that can be read{hint}"
+        ) from error
 
 
 def _why(error: Exception) -> str:

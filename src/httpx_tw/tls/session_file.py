@@ -77,10 +77,7 @@ def read_entries(path: str | os.PathLike[str]) -> list[Entry]:
 
 
 def _read(path: str | os.PathLike[str]) -> str:
-    # Not blocking: a FIFO would wait for a writer.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    descriptor = os.open(path, flags)
-    with os.fdopen(descriptor) as file:
+    with open(path, opener=_open_carefully) as file:  # Path.open has no opener
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_SIZE:
             raise ValueError("no file of sessions")
@@ -91,6 +88,12 @@ def _read(path: str | os.PathLike[str]) -> str:
             if found.st_uid != os.geteuid():
                 raise PermissionError(0, "it belongs to another user")
         return file.read()
+
+
+def _open_carefully(path: str, flags: int) -> int:
+    # A link may lead anywhere; a FIFO would wait for a writer.
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return os.open(path, flags)
 
 
 def _entries_in(text: str) -> list[Entry]:
