@@ -36,6 +36,7 @@
      │    ├── PoolStopped                 it is not running, or ended first
      │    └── NoWorkers                   no thread could be started
      ├── TooManyRedirects                 a chain of redirects was too long, or a loop
+     ├── NoRequests                       a race of no requests, which nobody wins
      ├── BodyNotRead                      json() or text() before the body was read
      ├── BodyConsumed                     the body was asked for twice
      └── NoSuchRoute (LookupError)        url_for of a name nobody registered
@@ -68,6 +69,7 @@ __all__ = [
     "InvalidURL",
     "LocalProtocolError",
     "NameNotResolved",
+    "NoRequests",
     "NoSuchRoute",
     "NoWorkers",
     "PoolExhausted",
@@ -267,6 +269,10 @@ class NoWorkers(WorkerPoolError):
 
 class TooManyRedirects(HTTPXError):
     """Redirects followed one another beyond the limit, as they do in a loop."""
+
+
+class NoRequests(HTTPXError):
+    """The first of no requests was asked for."""
 
 
 class BodyNotRead(HTTPXError):
