@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from httpx_tw.app.body import RequestBody
-    from httpx_tw.headers import HeadersInput
+    from httpx_tw.headers import HeaderPairs, HeadersInput
 
 
 class FakeLink:
@@ -33,6 +33,10 @@ class FakeLink:
     def body_sated(self) -> None:
         """Note it."""
         self.told.append("sated")
+
+    def send_interim(self, request: Request, status: int, fields: HeaderPairs) -> None:
+        """Note it."""
+        self.told.append(f"{status} {fields}")
 
     def call_endpoint(self, function: Any, request: Request, place: int) -> Any:
         """Note it, and call *function*."""

@@ -258,7 +258,7 @@ class Response:
         if filename is not None:
             disposition = content_disposition(filename, inline=inline)
             response.headers.set("Content-Disposition", disposition)
-        response.body = FileBody(opened)
+        response.body = FileBody(opened, owns_file=True)
         response.content_length = opened.size
         return response
 

@@ -59,7 +59,11 @@ def send_at_once(head: bytes, body: FileBody, link: FileLink) -> bool:
         link.send(head)
         return not body.parts
     offset, count = part
-    sent = link.send_from_file(body.file.fd, offset, count, head)
+    try:
+        sent = link.send_from_file(body.file.fd, offset, count, head)
+    except BaseException:
+        body.close()
+        raise
     if sent == count and len(body.parts) == 1:
         return True
     if sent:
@@ -94,11 +98,14 @@ async def send_file_body(
     :raises LocalProtocolError: when the file has become shorter.
     :raises OSError: when it cannot be read.
     """
-    for part in body.parts:
-        if not isinstance(part, bytes):
-            await _send_span(body.file, part, link, send_piece, until_drained)
-        elif not send_piece(part):
-            await until_drained()
+    try:
+        for part in body.parts:
+            if not isinstance(part, bytes):
+                await _send_span(body.file, part, link, send_piece, until_drained)
+            elif not send_piece(part):
+                await until_drained()
+    finally:
+        body.close()
 
 
 async def _send_span(

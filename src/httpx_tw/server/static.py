@@ -20,6 +20,8 @@ from httpx_tw.app.response import Response
 from httpx_tw.errors import HTTPError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from httpx_tw.app.request import Request
     from httpx_tw.headers import HeaderPairs, Headers
 
@@ -116,7 +118,7 @@ def _partial(response: Response, body: FileBody, spans: list[Span]) -> Response:
     if len(spans) == 1:
         value = content_range(spans[0], size).encode("ascii")
         fields = [*fields, (b"content-range", value)]
-        return _with_body(response, FileBody(body.file, tuple(spans)), fields, 206)
+        return _with_body(response, _parts_of(body, spans), fields, 206)
     # Random: who knew it could put it into a file of theirs.
     boundary = secrets.token_hex(16)
     kind = response.headers.get("content-type", "application/octet-stream")
@@ -131,7 +133,11 @@ def _partial(response: Response, body: FileBody, spans: list[Span]) -> Response:
     multipart = f"multipart/byteranges; boundary={boundary}".encode("ascii")
     fields = [pair for pair in fields if pair[0].lower() != b"content-type"]
     fields.append((b"content-type", multipart))
-    return _with_body(response, FileBody(body.file, tuple(parts)), fields, 206)
+    return _with_body(response, _parts_of(body, parts), fields, 206)
+
+
+def _parts_of(body: FileBody, parts: Sequence[Part]) -> FileBody:
+    return FileBody(body.file, tuple(parts), owns_file=body.owns_file)
 
 
 def _in_one_piece(body: FileBody) -> bytes | None:

@@ -41,6 +41,6 @@ def undelivered_bytes(transport: Any) -> int | None:
         return unsent
     try:
         answer = fcntl.ioctl(socket.fileno(), _OUTPUT_QUEUE, bytes(4))
-    except OSError:
+    except (OSError, ValueError):
         return unsent  # closed meanwhile, or a kind that has no such queue
     return unsent + int(struct.unpack("i", answer)[0])

@@ -31,12 +31,20 @@ class FileBody:
     middleware for instance, it is an iterable of bytes like any stream, to use once.
 
     :param parts: None: the whole file. Bytes and spans are sent in order.
+    :param owns_file: the file is for this body alone, and closed with it.
     """
 
-    __slots__ = ("_pieces", "file", "is_whole", "length", "parts")
+    __slots__ = ("_pieces", "file", "is_whole", "length", "owns_file", "parts")
 
-    def __init__(self, file: OpenFile, parts: tuple[Part, ...] | None = None) -> None:
+    def __init__(
+        self,
+        file: OpenFile,
+        parts: tuple[Part, ...] | None = None,
+        *,
+        owns_file: bool = False,
+    ) -> None:
         self.file = file
+        self.owns_file = owns_file
         self.is_whole = parts is None
         """Nothing has been selected of it yet: see server/static.py."""
         self.parts: tuple[Part, ...]
@@ -85,9 +93,13 @@ class FileBody:
         self.parts = (rest, *others) if rest[1] else tuple(others)
 
     def close(self) -> None:
-        """Give nothing more. The file is closed with the last reference to it."""
+        """Give nothing more, and close the file if it is for this body alone."""
         self._pieces = iter(())
         self.parts = ()
+        if self.owns_file:
+            # It would go with the last reference; but a traceback that is logged may
+            # have one, for as long as the log likes.
+            self.file.close()
 
 
 def body_of_file(file: Any) -> FileBody | None:
@@ -107,7 +119,8 @@ def body_of_file(file: Any) -> FileBody | None:
     except (OSError, ValueError):
         return None
     opened = OpenFile(file.fileno(), owner=file)
-    return FileBody(opened, ((position, max(0, opened.size - position)),))
+    rest = max(0, opened.size - position)
+    return FileBody(opened, ((position, rest),) if rest else (), owns_file=True)
 
 
 def pieces_of_file(file: Any) -> Iterator[bytes | str]:

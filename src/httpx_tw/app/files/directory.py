@@ -126,21 +126,23 @@ class Directory:
             fd = self._open(parts, _DIRECTORY) if _CAN_WALK else None
             try:
                 where = self._joined(parts) if fd is None else fd
-                return sorted(self._listed(where), key=lambda entry: entry.name)
+                return sorted(self._listed(where, parts), key=lambda entry: entry.name)
             finally:
                 if fd is not None:
                     os.close(fd)
         except OSError as error:
             raise _translated(error) from error
 
-    def _listed(self, where: str | int) -> Iterator[Listed]:
+    def _listed(self, where: str | int, parts: list[str]) -> Iterator[Listed]:
         with os.scandir(where) as found:
             for entry in found:
                 if not self._may_give(entry.name):
                     continue
                 try:
-                    if entry.is_symlink() and not self._follow_links:
-                        continue
+                    if entry.is_symlink():
+                        if not self._follow_links:
+                            continue
+                        self._resolved([*parts, entry.name])  # raises: it leads out
                     status = entry.stat()
                     entry.name.encode()
                 except (OSError, UnicodeEncodeError):
