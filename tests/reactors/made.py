@@ -64,8 +64,9 @@ def unmake(reactor: Any) -> None:
     reactor._internalReaders.clear()
     for call in reactor.getDelayedCalls():
         call.cancel()
-    if hasattr(reactor._poller, "close"):
-        reactor._poller.close()
+    poller = getattr(reactor, "_poller", None)
+    if hasattr(poller, "close"):
+        poller.close()
 
 
 def run(reactor: Any, patience: float = 20.0) -> None:

@@ -1,0 +1,309 @@
+"""The threads of a pool: they take calls, park when there are none, retire, and end.
+
+A worker that finds no call parks: it puts itself on the list of the parked, looks for a
+call once more, and waits for its own lock. Who submits puts the call in the queue, and
+then takes a worker off the list. Whoever is later sees the other; and as both looks
+take something out, they cannot be reordered, not even without the GIL. Busy workers are
+not woken: they look before they park.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from httpx_tw.workers.log_context import log_context_of
+from httpx_tw.workers.tasks import name_of
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable
+
+    from httpx_tw.workers.desk import Desk
+    from httpx_tw.workers.tasks import Task
+
+__all__ = ["Crew", "Worker"]
+
+
+class Worker:
+    """A thread, and what it is at."""
+
+    __slots__ = ("lock", "own", "task", "thread")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.lock.acquire()
+        """Released by who takes it off the list of the parked."""
+        self.task: Task | None = None
+        """The call it is running."""
+        self.thread: threading.Thread
+        self.own: deque[Task]
+        """Calls of its own, where workers have such."""
+
+
+class Crew:
+    """The workers of one pool.
+
+    The threads are daemons: the interpreter waits for every other thread before it
+    exits, and one that hangs in a call would hold it for ever. To wait for calls is
+    what stopping the pool is for.
+
+    :param most: so many threads at most.
+    :param idle_timeout: seconds without work after which a thread ends. 0: never.
+    :param left: called, in the thread, when one is about to end.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, desk: Desk, most: int, idle_timeout: float, left: Callable[[], object]
+    ) -> None:
+        self.least = 0
+        self.most = most
+        self.make_thread = threading.Thread
+        self.workers: dict[Worker, Worker] = {}
+        self.parked: list[Worker] = []
+        """Whoever parked last is woken first; so the others come to retire."""
+        self._desk = desk
+        self._queue = desk.queue
+        self._clock = desk.clock
+        self._idle_timeout = idle_timeout or -1  # as Lock.acquire says it
+        self._left = left
+        self._is_leaving = False
+        self._is_wanting = False
+        """There is no worker and can be none, which is about to have consequences."""
+        self._lock = threading.Lock()  # who is a worker
+        self._here = threading.local()
+        self._departed: list[threading.Thread] = []
+        self._number = 0
+
+    # From any thread
+
+    def wake(self) -> None:
+        """See to it that somebody looks for a call: there is one.
+
+        One worker, who wakes the next if there is more, before it begins: it may be
+        about to block. To wake as many as there are calls costs twice as much: those
+        who wait for the GIL find nothing when they get it, for short calls are over by
+        then.
+        """
+        try:
+            self.parked.pop().lock.release()
+        except IndexError:
+            if len(self.workers) < self.most and not self._is_wanting:
+                self._grow(1)
+
+    def employ(self) -> None:
+        """Let workers stay when they find no call."""
+        self._is_leaving = False
+
+    def dismiss(self) -> None:
+        """Let each worker leave when it finds no call."""
+        self._is_leaving = True
+        with suppress(IndexError):
+            while True:
+                self.parked.pop().lock.release()
+
+    def join(self) -> None:
+        """Wait for the threads of those who left: they are about to end."""
+        while self._departed:
+            self._departed.pop().join()
+
+    def describe(self) -> list[str]:
+        """Return which thread is running what."""
+        return [
+            f"{worker.thread.name}: {name_of(task)}"
+            for worker in list(self.workers)
+            if (task := worker.task) is not None
+        ]
+
+    def resize(self, least: int, most: int) -> None:
+        """Keep *least* threads whatever comes, and have no more than *most*."""
+        self.least, self.most = least, most
+        while self._surplus() > 0:
+            try:
+                self.parked.pop().lock.release()
+            except IndexError:
+                break
+        self._grow(least - len(self.workers))
+
+    def _surplus(self) -> int:
+        return len(self.workers) - self.most
+
+    def worker_here(self) -> Worker | None:
+        """Return the worker whose thread this is; None: not one of this crew."""
+        worker: Worker | None = getattr(self._here, "worker", None)
+        return worker
+
+    def run(self, worker: Worker, task: Task) -> None:
+        """Run *task* in this thread, *worker*'s, and pass on how it ended."""
+        before = worker.task
+        worker.task = task
+        task.started = self._clock()
+        try:
+            task.result = task.context.run(task.function, task.argument)
+        except BaseException as error:  # noqa: BLE001  # SystemExit, too, is an answer
+            task.error = _without_this_frame(error)
+        task.ended = self._clock()
+        self._pass_on(task)
+        worker.task = before
+
+    def _pass_on(self, task: Task) -> None:
+        if task.is_told_in_the_worker:
+            self._desk.settle(task)
+        else:
+            self._desk.returns.bring(task)
+
+    # The threads
+
+    def _grow(self, count: int) -> None:
+        for _ in range(count):
+            with self._lock:
+                if len(self.workers) >= self.most:
+                    return
+                worker = self._new_worker()
+            try:
+                worker.thread.start()
+            except RuntimeError as error:
+                self._go_on_without(worker, error)
+                return
+
+    def _new_worker(self) -> Worker:
+        self._number += 1
+        worker = Worker()
+        worker.thread = self.make_thread(
+            name=f"{self._desk.name}-{self._number}",
+            target=self._live,
+            args=(worker,),
+            daemon=True,
+        )
+        self.workers[worker] = worker
+        return worker
+
+    def _go_on_without(self, worker: Worker, error: RuntimeError) -> None:
+        with self._lock:
+            del self.workers[worker]
+            left = len(self.workers)
+        self._log.warn(
+            "{name}: {error}; {left} workers go on",
+            name=self._desk.name,
+            error=error,
+            left=left,
+        )
+        if not left and not self._is_wanting:
+            self._is_wanting = True
+            self._desk.returns.bring((self._drop_all, (error,)))
+
+    def _drop_all(self, error: RuntimeError) -> None:
+        if not self.workers:
+            self._desk.drop_all(error)
+        self._is_wanting = False
+        if self._queue:
+            self.wake()
+
+    def _live(self, worker: Worker) -> None:
+        """What a thread does, from its first moment to its last."""
+        self._here.worker = worker
+        try:
+            with log_context_of(worker):
+                self._work(worker)
+        except BaseException as error:  # noqa: BLE001  # an asynchronous exception
+            self._die(worker, error)
+        self._left()
+
+    def _work(self, worker: Worker) -> None:
+        take = self._queue.taker(worker)
+        queue, waiting = self._queue, self._desk.waiting
+        workers, parked = self.workers, self.parked
+        while True:
+            try:
+                task = take()
+            except IndexError:
+                found = self._park(worker, take)
+                if found is None:
+                    return
+                task = found
+            if waiting:
+                self._desk.admit()
+            if queue and (parked or len(workers) < self.most):
+                self.wake()
+            self.run(worker, task)
+            del task  # who parks keeps nothing alive
+
+    def _park(self, worker: Worker, take: Callable[[], Task]) -> Task | None:
+        """Wait for a call, and take it. None: the worker has left."""
+        self._desk.admit()
+        while True:
+            self.parked.append(worker)
+            try:
+                task = take()
+            except IndexError:
+                pass
+            else:
+                self._unpark(worker)
+                return task
+            if self._is_leaving or self._surplus() > 0:
+                self._unpark(worker)
+                if self._leaves(worker):
+                    return None
+            elif not worker.lock.acquire(timeout=self._idle_timeout):
+                self._unpark(worker)
+                if len(self.workers) > self.least and self._leaves(worker):
+                    return None
+            with suppress(IndexError):
+                return take()
+
+    def _unpark(self, worker: Worker) -> None:
+        try:
+            self.parked.remove(worker)
+        except ValueError:
+            worker.lock.acquire()  # somebody woke it: that has come, or is about to
+
+    def _leaves(self, worker: Worker) -> bool:
+        """Leave, unless there is a call and nobody else to look for it.
+
+        Who submits looks for a parked worker, and then whether there may be one more.
+        So this makes room for one, and then looks whether it was too late for that.
+        """
+        with self._lock:
+            self._departed.append(worker.thread)
+            del self.workers[worker]
+        if not self._queue:
+            self._queue.forget(worker)
+            return True
+        with self._lock:
+            if len(self.workers) >= self.most:
+                self._queue.forget(worker)
+                return True  # somebody was hired for it
+            self.workers[worker] = worker
+            self._departed.remove(worker.thread)
+        return False
+
+    def _die(self, worker: Worker, error: BaseException) -> None:
+        """Leave in the midst of it, to others what it would have done."""
+        task, worker.task = worker.task, None
+        self._queue.forget(worker)
+        with self._lock:
+            self._departed.append(worker.thread)
+            self.workers.pop(worker, None)
+        with suppress(ValueError):
+            self.parked.remove(worker)
+        self._log.failure(
+            "{name} died, and is replaced", Failure(error), name=worker.thread.name
+        )
+        if task is not None and not self._desk.has_heard_of(task):
+            task.error = error
+            task.ended = self._clock()
+            self._pass_on(task)
+        if self._queue:
+            self.wake()
+
+
+def _without_this_frame(error: BaseException) -> BaseException:
+    """Take ours off its traceback: it is no news, and would keep its locals alive."""
+    traceback = error.__traceback__
+    return error.with_traceback(traceback and traceback.tb_next)
