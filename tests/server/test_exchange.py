@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from httpx_tw import Request, Response
+from httpx_tw.errors import LocalProtocolError
 from tests.server.fakes import ServerTestCase
 
 if TYPE_CHECKING:
@@ -49,6 +50,41 @@ class Streams(ServerTestCase):
         self.assertEqual(answer.headers["transfer-encoding"], "chunked")
         self.assertEqual((answer.body, answer.is_whole), (b"one, two", True))
         self.assertEqual(self.steps, ["closed"])
+
+    def test_trailers_follow_what_they_are_about(self) -> None:
+        count = 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal count
+            for piece in (b"one", b"two"):
+                count += len(piece)
+                yield piece
+
+        trailers = {"X-Count": lambda: str(count)}
+        self.app.get("/t", lambda _: Response.stream(counted(), trailers=trailers))
+        self.peer.get("/t")
+        self.peer.get("/after")
+        raw = self.peer.take()
+        self.assertIn(b"\r\ntrailer: X-Count\r\n", raw)
+        self.assertIn(b"\r\n0\r\nX-Count: 6\r\n\r\nHTTP/1.1 200", raw)
+
+    def test_where_a_body_is_not_chunked_there_are_no_trailers(self) -> None:
+        self.app.get(
+            "/t", lambda _: Response.stream(iter([b"a"]), trailers={"X-A": lambda: "b"})
+        )
+        self.peer.send("GET /t HTTP/1.0\n\n")
+        self.assertTrue(self.peer.take().endswith(b"\r\n\r\na"))
+
+    def test_trailers_that_fail_abort_the_connection(self) -> None:
+        def broken() -> str:
+            raise ZeroDivisionError
+
+        trailers = {"X-A": broken}
+        self.app.get("/t", lambda _: Response.stream(iter([b"a"]), trailers=trailers))
+        self.peer.get("/t")
+        self.assertFalse(any(answer.is_whole for answer in self.peer.answers()))
+        self.assertTrue(self.peer.transport.is_aborted)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_an_async_generator_is_sent_as_it_comes(self) -> None:
         self.peer.get("/async")
@@ -307,3 +343,110 @@ class Waiting(ServerTestCase):
         self.turn()
         self.assertTrue(peer.transport.is_closed)
         self.assertEqual(self.factory.statistics().requests, 0)
+
+
+class EarlyHints(ServerTestCase):
+    """103 in front of an answer that takes its time (RFC 8297)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.request: Request | None = None
+
+        @self.app.get("/page")
+        async def page(request: Request) -> str:
+            self.request = request
+            await request.early_hints(
+                "</a.css>; rel=preload; as=style", headers={"X-Hint": "1"}
+            )
+            await deferLater(self.clock, 1)
+            await request.early_hints("</b.js>; rel=preload; as=script")
+            return "page"
+
+        self.peer = self.connect()
+
+    def test_they_are_sent_at_once(self) -> None:
+        self.peer.get("/page")
+        self.assertEqual(
+            self.peer.take(),
+            b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload; as=style\r\n"
+            b"X-Hint: 1\r\n\r\n",
+        )
+        self.advance(1)
+        answer = self.peer.answer()
+        self.assertEqual((answer.interim, answer.body), ([103, 103], b"page"))
+
+    def test_http_1_0_is_sent_none(self) -> None:
+        self.peer.send("GET /page HTTP/1.0\n\n")
+        self.advance(1)
+        answer = self.peer.answer()
+        self.assertEqual((answer.interim, answer.body), ([], b"page"))
+
+    def test_behind_the_answer_they_are_not_sent(self) -> None:
+        self.app.get("/", lambda _: "hello")
+        self.peer.get("/page")
+        self.advance(1)
+        self.peer.take()
+        assert self.request is not None
+        self.successResultOf(Deferred.fromCoroutine(self.request.early_hints("</c>")))
+        self.assertEqual(self.peer.take(), b"")
+        self.peer.transport.lose()
+        self.successResultOf(Deferred.fromCoroutine(self.request.early_hints("</c>")))
+
+    def test_what_must_not_be_sent_is_refused(self) -> None:
+        @self.app.get("/bad")
+        async def bad(request: Request) -> str:
+            for hints in (
+                request.early_hints("a\r\nb"),
+                request.early_hints(headers={"Content-Length": "1"}),
+            ):
+                try:
+                    await hints
+                except LocalProtocolError:
+                    continue
+                return "sent"
+            return "refused"
+
+        self.peer.get("/bad")
+        answer = self.peer.answer()
+        self.assertEqual((answer.interim, answer.body), ([], b"refused"))
+
+
+class Deliveries(ServerTestCase):
+    """A request's body written to a Twisted consumer."""
+
+    def test_the_consumer_holds_back_the_client(self) -> None:
+        consumer = SlowConsumer()
+
+        @self.app.post("/up")
+        async def up(request: Request) -> str:
+            await request.deliver_to(consumer)
+            return str(consumer.size)
+
+        peer = self.connect()
+        peer.get("/up", f"Content-Length: {KIB * KIB}", method="POST")
+        for _ in range(16):
+            peer.send(bytes(64 * KIB))
+        self.assertFalse(peer.transport.is_reading)
+        self.assertLess(consumer.size, 256 * KIB)
+        while consumer.producer is not None:
+            consumer.producer.resumeProducing()
+            peer.transport.turn()
+        self.assertEqual(peer.answer().body, str(KIB * KIB).encode())
+
+
+class SlowConsumer:
+    """Pauses its producer at each write."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.producer: Any = None
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self.producer = producer
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
+
+    def write(self, data: bytes) -> None:
+        self.size += len(data)
+        self.producer.pauseProducing()
