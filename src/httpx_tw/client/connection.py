@@ -342,7 +342,7 @@ class HTTP1Connection(Wire):
             raise ResponseTooLarge(
                 f"a response of {head.body_length} bytes, limit {exchange.limit}"
             )
-        is_coded = head.has_coding and head.body_length
+        is_coded = head.has_coding and head.body_length and exchange.request.decodes
         decoder = self._owner.decoder_for(head) if is_coded else None
         self._body = body = ResponseBody(self, decoder)
         response = ClientResponse(head, exchange.request, self.facts, None, body)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import ClientFactory, Protocol
+from twisted.web.iweb import IPolicyForHTTPS
 
 from httpx_tw.client.dns import AddressCache
 from httpx_tw.client.happy_eyeballs import first_of, interleaved
@@ -124,9 +125,7 @@ class Dialer:
 
         connection = make(handshake)
         try:
-            contexts = self._contexts_made()
-            policy: Any = key.tls
-            creator = contexts.creator_for(key.host, key.port, policy)
+            creator = self._creator_for(key)
             _take_over(transport, connection)
             start_tls(transport, creator, is_client=True, handshake_timeout=0)
         except BaseException:
@@ -141,6 +140,12 @@ class Dialer:
                 f"TLS with {key.host}:{key.port} failed: {error}"
             ) from error
         return connection
+
+    def _creator_for(self, key: PoolKey) -> Any:
+        policy: Any = key.tls
+        if IPolicyForHTTPS.providedBy(policy):  # Twisted's own, of an Agent
+            return policy.creatorForNetloc(key.host.encode("ascii"), key.port)
+        return self._contexts_made().creator_for(key.host, key.port, policy)
 
     def _contexts_made(self) -> ClientContexts:
         if self._contexts is None:

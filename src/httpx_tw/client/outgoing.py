@@ -25,6 +25,7 @@ class OutgoingRequest:
 
     __slots__ = (
         "content",
+        "decodes",
         "head",
         "headers",
         "is_idempotent",
@@ -54,6 +55,8 @@ class OutgoingRequest:
         self.key = key
         self.limit = limit
         """Most bytes that reading its response whole may take."""
+        self.decodes = True
+        """Content codings of the response are undone. For an Agent they are not."""
         self.is_idempotent = is_idempotent(
             method, [name.decode("latin-1").lower() for name, _ in headers]
         )
