@@ -136,14 +136,10 @@ class Call:
 
     def _exchange_of(self, request: OutgoingRequest, owner: Any) -> Exchange:
         options = self._options
-        return Exchange(
-            request,
-            options.timeout,
-            options.limit,
-            owner,
-            streams=options.streams,
-            is_plain=not self._owner.hooks,
-        )
+        exchange = Exchange(request, options.timeout, options.limit, owner)
+        exchange.streams = options.streams
+        exchange.is_plain = owner is self and not self._owner.hooks
+        return exchange
 
     async def _first(self, request: OutgoingRequest) -> ClientResponse:
         exchange, outcome = await self._try(request)
@@ -155,7 +151,6 @@ class Call:
         if self._owner.hooks:
             await self._at("request", request)
         exchange = self._exchange_of(request, _Bare(self.pool))
-        exchange.is_plain = False
         exchange.total_deadline = self._exchange.total_deadline
         exchange.started = self._exchange.started
         self.pool.start(exchange, may_wait=self._options.may_wait)

@@ -175,9 +175,7 @@ class Client:
 
     def _send_plain(self, request: OutgoingRequest) -> Deferred[ClientResponse]:
         # The shortest way: Call and Draft are made only if the response wants more.
-        exchange = Exchange(
-            request, self._timeout, self._limit, self, streams=False, is_plain=True
-        )
+        exchange = Exchange(request, self._timeout, self._limit, self)
         try:
             self.pool.start(exchange)
         except HTTPXError as error:

@@ -102,15 +102,20 @@ class HTTP1Connection(Wire):
             if (
                 type(event) is ResponseHead
                 and event.status >= 200
-                and not (exchange.streams or event.has_coding or self._sender)
-                and event.status != 101
+                and not (exchange.streams or event.has_coding or self._interim)
+                and self._sender is None
             ):
                 # The shortest way, which most responses go: head and body in one read.
                 body = http.take_whole_body() if event.body_length else b""
                 if body is not None and len(body) <= exchange.limit:
-                    self._end()
+                    self.exchange = None
+                    self.deadline = NEVER
+                    if http.keep_alive:
+                        self._owner.connection_free(self)
+                    else:
+                        self.spoilt(DropReason.NOT_REUSABLE)
                     exchange.answered(
-                        ClientResponse(event, exchange.request, self.facts, body, None)
+                        ClientResponse(event, exchange.request, self.facts, body)
                     )
                     return
             self._advance(exchange, event)
@@ -345,7 +350,8 @@ class HTTP1Connection(Wire):
         is_coded = head.has_coding and head.body_length and exchange.request.decodes
         decoder = self._owner.decoder_for(head) if is_coded else None
         self._body = body = ResponseBody(self, decoder)
-        response = ClientResponse(head, exchange.request, self.facts, None, body)
+        response = ClientResponse(head, exchange.request, self.facts, None)
+        response.stream = body
         if exchange.streams:
             if not head.body_length:
                 self._complete(exchange, body)

@@ -39,60 +39,45 @@ class Exchange:
     it), then it is over, or its owner goes on with it: redirects, retries.
     """
 
-    __slots__ = (
-        "connection",
-        "deadline",
-        "deferred",
-        "dial",
-        "following",
-        "is_over",
-        "is_plain",
-        "key",
-        "limit",
-        "met_stale_connection",
-        "owner",
-        "request",
-        "response",
-        "started",
-        "streams",
-        "timeout",
-        "total_deadline",
-    )
+    # What most exchanges never change is a class attribute: 0.3 µs less a request than
+    # slots that are all filled.
 
-    def __init__(  # one a request; keywords cost 0.1 µs
+    dial: Dial | None = None
+    connection: HTTP1Connection | None = None
+    response: ClientResponse | None = None
+    """The response whose body is being collected."""
+    following: Deferred[Any] | None = None
+    """What the owner does on behalf of it."""
+    deadline = NEVER
+    """When waiting for a slot has taken too long."""
+    total_deadline = NEVER
+    met_stale_connection = False
+    """The server had closed the connection, it seems, before it saw the request."""
+    started = 0.0
+    is_over = False
+    streams = False
+    """The response is given at its head; else with its body."""
+    is_plain = True
+    """A good response is the answer, whatever its fields say."""
+
+    def __init__(
         self,
         request: OutgoingRequest,
         timeout: Timeout,
         limit: float,
         owner: ExchangeOwner,
-        *,
-        streams: bool,
-        is_plain: bool,
     ) -> None:
         self.request = request
-        self.key: PoolKey = request.key
         self.timeout = timeout
         self.limit = limit
         """Most bytes of body, if it is collected."""
         self.owner = owner
-        self.streams = streams
-        """The response is given at its head; else with its body."""
-        self.is_plain = is_plain
-        """A good response is the answer, whatever its fields say."""
         self.deferred: Deferred[ClientResponse] = Deferred(self._cancelled)
-        self.dial: Dial | None = None
-        self.connection: HTTP1Connection | None = None
-        self.response: ClientResponse | None = None
-        """The response whose body is being collected."""
-        self.following: Deferred[Any] | None = None
-        """What the owner does on behalf of it."""
-        self.deadline = NEVER
-        """When waiting for a slot has taken too long."""
-        self.total_deadline = NEVER
-        self.met_stale_connection = False
-        """The server had closed the connection, it seems, before it saw the request."""
-        self.started = 0.0
-        self.is_over = False
+
+    @property
+    def key(self) -> PoolKey:
+        """What kind of connection it wants."""
+        return self.request.key
 
     def use(self, connection: HTTP1Connection) -> None:
         """Go on with *connection*: it is ours until the exchange is over."""

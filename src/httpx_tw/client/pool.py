@@ -125,7 +125,7 @@ class ConnectionPool:
         if not exchange.started:
             exchange.started = self.seconds()
             exchange.total_deadline = tick.latest + timeout.total  # type: ignore[operator]  # it is inf, never None: see Timeout
-        connection = self._slots.take(exchange.key)
+        connection = self._slots.take(exchange.request.key)
         if connection is None:
             self._ask(exchange, may_wait=may_wait)
         elif exchange.request.is_idempotent or not connection.may_be_stale:

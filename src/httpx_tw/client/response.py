@@ -72,16 +72,15 @@ class ClientResponse:
     thread, but for one whose body was read.
     """
 
-    __slots__ = (
-        "_body",
-        "_headers",
-        "connection",
-        "elapsed",
-        "head",
-        "history",
-        "request",
-        "stream",
-    )
+    # As in Exchange: class attributes are cheaper than slots that are all filled.
+
+    history: list[ClientResponse] | tuple[()] = ()
+    """The responses that redirected here, in order; their bodies were read."""
+    elapsed = 0.0
+    """Seconds from the call to the response; to its head if it streams."""
+    stream: ResponseBody | None = None
+    """The body on its way; None: it was read from the start."""
+    _headers: Headers | None = None
 
     def __init__(
         self,
@@ -89,21 +88,13 @@ class ClientResponse:
         request: OutgoingRequest,
         connection: ConnectionFacts,
         body: bytes | None,
-        stream: ResponseBody | None,
     ) -> None:
         self.head = head
         """The status line and fields as they came."""
         self.request = request
         """The request it answers: after redirects the last one."""
         self.connection = connection
-        self.stream = stream
-        """The body on its way; None: it was read from the start."""
-        self.history: list[ClientResponse] | tuple[()] = ()
-        """The responses that redirected here, in order; their bodies were read."""
-        self.elapsed = 0.0
-        """Seconds from the call to the response; to its head if it streams."""
         self._body = body
-        self._headers: Headers | None = None
 
     # Head
 

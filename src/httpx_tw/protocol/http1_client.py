@@ -14,6 +14,7 @@ from httpx_tw.protocol.events import (
     ResponseHead,
 )
 from httpx_tw.protocol.framing import LengthReader, body_reader
+from httpx_tw.protocol.http1_reader import END_OF_HEAD
 from httpx_tw.protocol.http1_writer import (
     request_head,
 )
@@ -37,6 +38,7 @@ class ClientSide(Side):
     __slots__ = (
         "_body_length",
         "_eof",
+        "_in_body",
         "_method",
         "_parser",
         "_trailers",
@@ -47,7 +49,8 @@ class ClientSide(Side):
         super().__init__(limits)
         self._parser = parser
         self._method: str | None = None
-        self._body_length = 0  # of a body whose reader is not made yet
+        self._in_body = False
+        self._body_length = 0  # of the body, until its reader is made
         self._eof = False
         self._trailers: HeaderPairs = []
         self.keep_alive = True
@@ -98,12 +101,27 @@ class ClientSide(Side):
         :raises RemoteProtocolError: when they are no response; the connection is
             then of no further use.
         """
-        self._append(data)
-        return self.next_event()
+        if self._position < len(self._buffer) or self._method is None or self._in_body:
+            self._append(data)
+            return self.next_event()
+        # A head, and nothing is left of what came before: nearly always it is whole,
+        # and then this is next_event without three of its calls.
+        self._buffer = data
+        end = data.find(END_OF_HEAD) + 4
+        if end == 3:
+            self._position = 0
+            return self.next_event()
+        self._position = end
+        response = self._parser.parse(
+            data if end == len(data) else data[:end], self._method
+        )
+        if response.status < 200 and response.is_interim:
+            return response
+        return self._final_response(response)
 
     def next_event(self) -> Event:
         """Return the next event; NEED_DATA and PAUSED repeat. See receive."""
-        if self._body is not None or self._body_length:
+        if self._in_body:
             return self._body_event()
         if self._method is None:
             if self._position < len(self._buffer):
@@ -127,13 +145,15 @@ class ClientSide(Side):
             or length == UNTIL_CLOSE
             # Answered before the request was all sent: the rest would be read as the
             # next request (RFC 9112 section 9.3).
-            or self._unsent
+            or self._chunked
+            or self._left
             # From here on it speaks another protocol, or is a tunnel.
             or response.status == 101
             or (self._method == "CONNECT" and response.status < 300)
         ):
             self.keep_alive = False
         if length:
+            self._in_body = True
             self._body_length = length
         else:
             self._exchange_over()
@@ -145,18 +165,20 @@ class ClientSide(Side):
         Only straight after the final head. None: take it by next_event. A body in
         chunks is never whole. For most exchanges this is two events less.
         """
-        length = self._body_length
-        end = self._position + length
-        if length <= 0 or end > len(self._buffer):
-            return None
-        body = self._buffer[self._position : end]
-        self._position = end
-        self._exchange_over()
-        return body
+        start = self._position
+        end = start + self._body_length
+        buffer = self._buffer
+        if not self._in_body or self._body_length < 0 or end != len(buffer):
+            return None  # not all of it; or more, which next_event deals with
+        self._in_body = False
+        self._method = None
+        self._buffer = b""
+        self._position = 0
+        return buffer[start:]
 
     def _exchange_over(self) -> None:
         self._body = None
-        self._body_length = 0
+        self._in_body = False
         self._method = None
         if self._position < len(self._buffer):
             # RFC 9112 section 9.2: a response nobody asked for must not be taken for
@@ -171,12 +193,9 @@ class ClientSide(Side):
     def body_left(self) -> int | None:
         """Bytes of the response body still to be taken; None: nobody knows."""
         if self._body is None:
-            return self._body_length if self._body_length >= 0 else None
+            length = self._body_length if self._in_body else 0
+            return length if length >= 0 else None
         return self._body.left if isinstance(self._body, LengthReader) else None
-
-    @property
-    def _unsent(self) -> bool:
-        return self._chunked or bool(self._left)
 
     def _body_event(self) -> Event:
         body = self._body
