@@ -14,6 +14,12 @@ from httpx_tw.errors import ConfigurationError
 from httpx_tw.limits import DEFAULT_LIMITS, Limits, Timeouts
 from httpx_tw.service.configuration import OPTIONS, Configuration, configuration_from
 
+# What some options are of no use without.
+BESIDE = {
+    "factory": {"app": "x:y"},
+    "app-dir": {"app": "x:y"},
+    "wsgi-mount": {"wsgi": "x:y"},
+}
 BY_NAME = {option.name: option for option in OPTIONS}
 
 
@@ -51,11 +57,12 @@ def test_every_option_changes_something(option: Any) -> None:
         "PORT": "7",
         "NUMBER": "7",
         "ADDRESS": "::1",
+        "PREFIX": "/x",
         "": "",
     }.get(option.value, "x:y")
     parsed = option.parse(written) if option.value else True
     given = {option.name: [parsed] if option.is_repeatable else parsed}
-    beside = {"app": "x:y"} if option.name in {"factory", "app-dir"} else {}
+    beside = BESIDE.get(option.name, {})
     assert configuration_from({**beside, **given}) != configuration_from(beside)
 
 
@@ -64,7 +71,7 @@ def test_every_default_is_what_it_says(option: Any) -> None:
     if not option.default:
         return
     written = option.parse(option.default)
-    beside = {"app": "x:y"} if option.name == "app-dir" else {}
+    beside = BESIDE.get(option.name, {})
     expected = configuration_from(beside)
     if option.name == "access-log":
         assert configuration_from({"access-log": written}).access_log == "-"
@@ -106,8 +113,10 @@ def test_the_path_of_a_socket_means_itself() -> None:
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ({"factory": True}, "--factory is of no use without --app"),
-        ({"app-dir": "x"}, "--app-dir is of no use without --app"),
+        ({"factory": True}, "--factory is of no use without --app or --wsgi"),
+        ({"app-dir": "x"}, "--app-dir is of no use without --app or --wsgi"),
+        ({"wsgi-mount": "/"}, "--wsgi-mount is of no use without --wsgi"),
+        ({"wsgi": "a:b", "app": "c:d"}, "--app and --wsgi contradict each other"),
         (
             {"access-log": "x", "no-access-log": True},
             "--access-log and --no-access-log contradict each other",
@@ -133,11 +142,22 @@ def test_what_makes_no_sense(given: dict[str, Any], reason: str) -> None:
         ("server-name", "é"),
         ("max-connections", "many"),
         ("uds", "a\0b"),
+        ("wsgi", ""),
+        ("wsgi-mount", "shop"),
+        ("wsgi-mount", "/shop/"),
     ],
 )
 def test_values_that_are_refused(name: str, text: str) -> None:
     with pytest.raises(ConfigurationError):
         BY_NAME[name].parse(text)
+
+
+def test_an_application_of_wsgi_goes_with_the_options_of_any() -> None:
+    given = {"wsgi": "a:b", "wsgi-mount": "/c", "factory": True, "app-dir": "d"}
+    configuration = configuration_from(given)
+    assert configuration == Configuration(
+        wsgi="a:b", wsgi_mount="/c", factory=True, app_dir="d"
+    )
 
 
 def test_an_address_may_be_in_brackets() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from httpx_tw.errors import ConfigurationError
-from httpx_tw.service.loading import load_application
+from httpx_tw.service.loading import load_application, load_wsgi_application
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +120,7 @@ def test_a_name_has_two_parts(place: Path, name: str) -> None:
         (
             "shop_of_tests:make",
             "--app: shop_of_tests:make is a function, not an App or a Server; "
-            "is it a --factory?",
+            "is it a --factory, or for --wsgi?",
         ),
         (
             "shop_of_tests:App",
@@ -179,3 +179,72 @@ def test_the_directory_must_be_one(place: Path) -> None:
     wrong = str(place / "none")
     with pytest.raises(ConfigurationError, match=r"--app-dir: .* is not a directory"):
         load_application("shop_of_tests:app", factory=False, app_dir=wrong)
+
+
+# Applications of WSGI
+
+BLOG = """
+from httpx_tw import App
+
+class Site:
+    def __call__(self, environ, start_response): return []
+
+class Page:
+    def __init__(self, environ, start_response): pass
+    def __iter__(self): return iter(())
+
+app = App()
+site = Site()
+number = 5
+async def asgi(scope, receive, send): pass
+def application(environ, start_response): return []
+def make(): return application
+def make_number(): return 5
+"""
+
+
+@pytest.fixture
+def blog(tmp_path: Path) -> Path:
+    (tmp_path / "blog_of_tests.py").write_text(BLOG)
+    return tmp_path
+
+
+def load_wsgi(blog: Path, attribute: str, *, factory: bool = False) -> App:
+    return load_wsgi_application(
+        f"blog_of_tests:{attribute}", mount="/x", factory=factory, app_dir=str(blog)
+    )
+
+
+@pytest.mark.parametrize(
+    ("attribute", "factory"),
+    [("application", False), ("site", False), ("Page", False), ("make", True)],
+)
+def test_what_is_an_application_of_wsgi(
+    blog: Path, attribute: str, *, factory: bool
+) -> None:
+    app = load_wsgi(blog, attribute, factory=factory)
+    route, _ = app.find("GET", "/x/y")
+    assert route.pattern == "/x/*"
+    assert app.find("GET", "/y")[0].pattern == ""
+
+
+@pytest.mark.parametrize(
+    ("attribute", "factory", "reason"),
+    [
+        ("number", False, "blog_of_tests:number is an int, not a WSGI application"),
+        ("make_number", True, "blog_of_tests:make_number made an int, not a WSGI app"),
+        ("app", False, "blog_of_tests:app is an App: name it with --app"),
+        ("make", False, "called with environ and start_response; is it a --factory?"),
+        ("Site", False, "called with environ and start_response; is it a --factory?"),
+        ("asgi", False, "is async, and no WSGI application: is it ASGI?"),
+        ("aplication", False, "did you mean blog_of_tests:application?"),
+        ("zzz", False, "blog_of_tests has no 'zzz'"),
+    ],
+)
+def test_what_is_none(
+    blog: Path, attribute: str, *, factory: bool, reason: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_wsgi(blog, attribute, factory=factory)
+    assert str(caught.value).startswith("--wsgi: ")
+    assert reason in str(caught.value)

@@ -76,6 +76,16 @@ def test_an_application_is_imported(tmp_path: Path) -> None:
     assert service.server.app is namedAny(f"{name}.app")
 
 
+def test_an_application_of_wsgi_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "wsgi_of_maker_tests.py").write_text("def site(*_): return []\n")
+    service = made(
+        *("--wsgi", "wsgi_of_maker_tests:site", "--wsgi-mount", "/x"),
+        *("--app-dir", str(tmp_path)),
+    )
+    route, _ = service.server.app.find("PROPFIND", "/x/y")
+    assert route.pattern == "/x/*"
+
+
 def test_it_fits_into_an_application_of_twisteds() -> None:
     application = Application("web")
     service = made("--listen", ANY_PORT)

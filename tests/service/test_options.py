@@ -32,6 +32,11 @@ def test_listen_may_be_repeated() -> None:
     assert parsed("--listen", "tcp:1", "--listen=tcp:2").listen == ("tcp:1", "tcp:2")
 
 
+def test_an_application_of_wsgi_has_an_option() -> None:
+    expected = Configuration(wsgi="a:b", wsgi_mount="/c")
+    assert parsed("--wsgi", "a:b", "--wsgi-mount=/c") == expected
+
+
 def test_zero_is_a_value() -> None:
     assert parsed("--port", "0").listen == ("tcp:0:interface=127.0.0.1",)
     assert parsed("--max-body", "0").limits.max_body == 0
@@ -65,7 +70,8 @@ def test_flags() -> None:
         (["--factory=yes"], "option --factory must not have an argument"),
         (["a:b", "c:d"], "expected one application, got a:b c:d"),
         (["--app", "a:b", "c:d"], "two applications: a:b and c:d"),
-        (["--factory"], "--factory is of no use without --app"),
+        (["--factory"], "--factory is of no use without --app or --wsgi"),
+        (["--wsgi", "a:b", "c:d"], "--app and --wsgi contradict each other"),
         (["--listen", ""], "--listen: expected a value, got ''"),
     ],
 )

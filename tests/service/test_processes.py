@@ -62,10 +62,22 @@ def make(): return app
 """
 
 
+WSGI_SITE = """
+def make():
+    return site
+
+def site(environ, start_response):
+    print("said to the log", file=environ["wsgi.errors"])
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{environ['SCRIPT_NAME']} {environ['PATH_INFO']}".encode("latin-1")]
+"""
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     (tmp_path / "slow_app.py").write_text(SLOW_APP)
     (tmp_path / "broken_apps.py").write_text(BROKEN_APPS)
+    (tmp_path / "wsgi_site.py").write_text(WSGI_SITE)
     (tmp_path / "raising_app.py").write_text("def fail():\n    1 / 0\n\nfail()\n")
     return tmp_path
 
@@ -87,6 +99,17 @@ def test_it_serves_in_the_foreground(place: Path, way: str) -> None:
         assert service.wait() == (0 if way == "httpx-tw" else -signal.SIGTERM)
         assert "Traceback" not in service.said
     assert not (place / "twistd.pid").exists()
+
+
+def test_it_serves_an_application_of_wsgi(place: Path) -> None:
+    arguments = ("--wsgi", "wsgi_site:make", "--factory", "--wsgi-mount", "/shop")
+    with serving(place, "httpx-tw", *arguments, "--port", "0") as service:
+        assert fetch(service.port, "/shop/caf%C3%A9") == (200, b"/shop /caf\xc3\xa9")
+        assert fetch(service.port, "/")[0] == 404
+        service.wait_for("serving wsgi_site:make on http://")
+        service.terminate()
+        assert service.wait() == 0
+        service.wait_for("said to the log")
 
 
 def test_the_command_logs_to_standard_error(place: Path) -> None:

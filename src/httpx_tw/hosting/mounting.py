@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from httpx_tw.app.route import Endpoint
     from httpx_tw.app.router import Found
 
-__all__ = ["MountingApp"]
+__all__ = ["MountingApp", "check_prefix", "mount_prefix"]
 
 
 class MountingApp(App):
@@ -82,6 +82,15 @@ class MountingApp(App):
 def mount_prefix(prefix: str) -> str:
     """Return *prefix* in octets, one character each; "" for "/"."""
     return prefix.removesuffix("/").encode().decode("latin-1")
+
+
+def check_prefix(prefix: str) -> None:
+    """Check that something can be mounted at *prefix*.
+
+    :raises ConfigurationError: unless it is "/", or a path that begins with a slash,
+        does not end with one, and has neither parameters nor "." and "..".
+    """
+    _pattern_below(prefix)
 
 
 def _pattern_below(prefix: str) -> Pattern:

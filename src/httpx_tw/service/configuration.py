@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from httpx_tw.errors import ConfigurationError
+from httpx_tw.hosting.mounting import check_prefix
 from httpx_tw.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts
 from httpx_tw.server.server import tcp_endpoint
 from httpx_tw.service.quantities import (
@@ -49,11 +50,17 @@ class Configuration:
     app: str | None = None
     """``module:attribute``. None: the welcome application."""
 
+    wsgi: str | None = None
+    """``module:attribute`` of a WSGI application, in place of *app*."""
+
+    wsgi_mount: str = "/"
+    """The path below which it gets the requests, its SCRIPT_NAME."""
+
     factory: bool = False
     """The attribute is called, without arguments, to make the application."""
 
     app_dir: str = "."
-    """Put in front of sys.path before *app* is imported."""
+    """Put in front of sys.path before *app* or *wsgi* is imported."""
 
     limits: Limits = DEFAULT_LIMITS
 
@@ -113,6 +120,11 @@ def _parse_server_name(text: str) -> str:
 def _not_empty(text: str) -> str:
     if not text or "\0" in text:
         raise ConfigurationError(f"expected a value, got {text!r}")
+    return text
+
+
+def _parse_mount(text: str) -> str:
+    check_prefix(text)
     return text
 
 
@@ -198,16 +210,31 @@ _WHAT: Final = (
         parse=_not_empty,
     ),
     Option(
+        name="wsgi",
+        value="MODULE:ATTRIBUTE",
+        default="",
+        text="Serve this WSGI application (Flask, Django, ...) in place of --app.",
+        parse=_not_empty,
+    ),
+    Option(
+        name="wsgi-mount",
+        value="PREFIX",
+        default="/",
+        text="Give the WSGI application what is below this path, its SCRIPT_NAME.",
+        parse=_parse_mount,
+    ),
+    Option(
         name="factory",
         value="",
         default="",
-        text="The attribute of --app is called, without arguments, to make the App.",
+        text="The attribute of --app or --wsgi is called, without arguments, to make"
+        " the application.",
     ),
     Option(
         name="app-dir",
         value="DIRECTORY",
         default=".",
-        text="Look for the module of --app here first.",
+        text="Look for the module of --app or --wsgi here first.",
         parse=_not_empty,
     ),
 )
@@ -360,18 +387,13 @@ def configuration_from(given: Mapping[str, Any]) -> Configuration:
 
     :raises ConfigurationError: when one makes no sense, alone or beside another.
     """
-    if "app" not in given:
-        for name in ("factory", "app-dir"):
-            if name in given:
-                raise ConfigurationError(f"--{name} is of no use without --app")
+    _check_application(given)
     if "no-access-log" in given and "access-log" in given:
         raise ConfigurationError(
             "--access-log and --no-access-log contradict each other"
         )
     chosen: dict[str, Any] = {
-        name.replace("-", "_"): given[name]
-        for name in ("app", "factory", "app-dir", "access-log", "server-name")
-        if name in given
+        name.replace("-", "_"): given[name] for name in _AS_THEY_ARE if name in given
     }
     if "no-access-log" in given:
         chosen["access_log"] = None
@@ -382,6 +404,24 @@ def configuration_from(given: Mapping[str, Any]) -> Configuration:
         timeouts=_record(Timeouts, _TIMEOUTS, given),
         **chosen,
     )
+
+
+_AS_THEY_ARE: Final = (
+    *(option.name for option in _WHAT),
+    "access-log",
+    "server-name",
+)
+"""Options that fill the field of their name."""
+
+
+def _check_application(given: Mapping[str, Any]) -> None:
+    if "app" in given and "wsgi" in given:
+        raise ConfigurationError("--app and --wsgi contradict each other")
+    if "wsgi-mount" in given and "wsgi" not in given:
+        raise ConfigurationError("--wsgi-mount is of no use without --wsgi")
+    for name in ("factory", "app-dir"):
+        if name in given and not {"app", "wsgi"} & given.keys():
+            raise ConfigurationError(f"--{name} is of no use without --app or --wsgi")
 
 
 def _record(kind: type[R], table: Mapping[str, Option], given: Mapping[str, Any]) -> R:

@@ -1,4 +1,4 @@
-"""How the application that ``--app`` names is found and imported."""
+"""How the application that ``--app`` or ``--wsgi`` names is found and imported."""
 
 from __future__ import annotations
 
@@ -7,14 +7,28 @@ import importlib
 import inspect
 import sys
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from httpx_tw.app.app import App
 from httpx_tw.errors import ConfigurationError
+from httpx_tw.hosting.wsgi import WSGIApp
 from httpx_tw.server.server import Server
 
-__all__ = ["load_application"]
+__all__ = ["load_application", "load_wsgi_application"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What an option names, for the sentences about what it does not."""
+
+    option: str
+    words: str
+
+
+_OURS: Final = _Wanted("--app", "an App or a Server")
+_WSGI: Final = _Wanted("--wsgi", "a WSGI application")
 
 
 def load_application(name: str, *, factory: bool, app_dir: str) -> App:
@@ -27,20 +41,51 @@ def load_application(name: str, *, factory: bool, app_dir: str) -> App:
 
     :raises ConfigurationError: when there is no such thing, or it is something else.
     """
-    module_name, separator, attribute = name.partition(":")
-    if not separator or not module_name or not attribute:
-        raise ConfigurationError(f"--app: expected module:attribute, got {name!r}")
-    _look_in(app_dir)
-    found = _attribute_of(_import(module_name), attribute)
-    if factory:
-        found = _made_by(found, name)
+    found = _load(_OURS, name, factory=factory, app_dir=app_dir)
     if isinstance(found, Server):
         found = found.app
     if not isinstance(found, App):
         raise ConfigurationError(
-            f"--app: {name} {_what_instead(found, factory=factory)}"
+            f"--app: {name} {_what_instead(_OURS, found, factory=factory)}"
         )
     return found
+
+
+def load_wsgi_application(
+    name: str, *, mount: str, factory: bool, app_dir: str
+) -> WSGIApp:
+    """Import what *name* says, and return an App that has it mounted at *mount*.
+
+    As :func:`load_application` otherwise; the attribute is a WSGI application, or with
+    *factory* something that returns one.
+
+    :raises ConfigurationError: when there is no such thing, or it is something else.
+    """
+    found = _load(_WSGI, name, factory=factory, app_dir=app_dir)
+    if isinstance(found, App | Server):
+        raise ConfigurationError(f"--wsgi: {name} is {_a(found)}: name it with --app")
+    if not callable(found):
+        raise ConfigurationError(
+            f"--wsgi: {name} {_what_instead(_WSGI, found, factory=factory)}"
+        )
+    app = WSGIApp()
+    try:
+        app.mount(mount, found)
+    except ConfigurationError as error:
+        hint = "" if factory else "; is it a --factory?"
+        raise ConfigurationError(f"--wsgi: {error}{hint}") from error
+    return app
+
+
+def _load(wanted: _Wanted, name: str, *, factory: bool, app_dir: str) -> Any:
+    module_name, separator, attribute = name.partition(":")
+    if not separator or not module_name or not attribute:
+        raise ConfigurationError(
+            f"{wanted.option}: expected module:attribute, got {name!r}"
+        )
+    _look_in(app_dir)
+    found = _attribute_of(wanted, _import(wanted, module_name), attribute)
+    return _made_by(wanted, found, name) if factory else found
 
 
 def _look_in(directory: str) -> None:
@@ -53,49 +98,58 @@ def _look_in(directory: str) -> None:
         sys.path.insert(0, place)
 
 
-def _import(name: str) -> Any:
+def _import(wanted: _Wanted, name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if missing and f"{name}.".startswith(f"{missing}."):
             raise ConfigurationError(
-                f"--app: there is no module {missing!r}"
+                f"{wanted.option}: there is no module {missing!r}"
             ) from error
         _blame_application(error)
-        raise ConfigurationError(f"--app: importing {name} failed: {error}") from error
+        raise ConfigurationError(
+            f"{wanted.option}: importing {name} failed: {error}"
+        ) from error
     except (ValueError, TypeError) as error:
         if not _frames_of_application(error):  # "..", ".web" and the like
-            raise ConfigurationError(f"--app: {name!r} is no module's name") from error
+            raise ConfigurationError(
+                f"{wanted.option}: {name!r} is no module's name"
+            ) from error
         _blame_application(error)
-        raise ConfigurationError(_failed("importing", name, error)) from error
+        raise ConfigurationError(_failed(wanted, "importing", name, error)) from error
     except (Exception, SystemExit) as error:
         # Anything may come out of a module: it is the application's code.
         _blame_application(error)
-        raise ConfigurationError(_failed("importing", name, error)) from error
+        raise ConfigurationError(_failed(wanted, "importing", name, error)) from error
 
 
-def _attribute_of(module: Any, path: str) -> Any:
+def _attribute_of(wanted: _Wanted, module: Any, path: str) -> Any:
     found = module
     for part in path.split("."):
         try:
             found = getattr(found, part)
         except AttributeError as error:
             raise ConfigurationError(
-                f"--app: {module.__name__} has no {path!r}{_suggestion(module, path)}"
+                f"{wanted.option}: {module.__name__} has no {path!r}"
+                f"{_suggestion(wanted, module, path)}"
             ) from error
     return found
 
 
-def _suggestion(module: Any, wanted: str) -> str:
+def _suggestion(wanted: _Wanted, module: Any, path: str) -> str:
     names = [
-        name for name, value in vars(module).items() if isinstance(value, App | Server)
+        name
+        for name, value in vars(module).items()
+        if (callable(value) if wanted is _WSGI else isinstance(value, App | Server))
     ]
-    close = difflib.get_close_matches(wanted, names, n=1) or names[:1]
+    close = difflib.get_close_matches(path, names, n=1)
+    if not close and wanted is _OURS:
+        close = names[:1]
     return f"; did you mean {module.__name__}:{close[0]}?" if close else ""
 
 
-def _made_by(factory: Any, name: str) -> Any:
+def _made_by(wanted: _Wanted, factory: Any, name: str) -> Any:
     if not callable(factory):
         raise ConfigurationError(
             f"--factory: {name} is {_a(factory)}, which cannot be called"
@@ -104,20 +158,20 @@ def _made_by(factory: Any, name: str) -> Any:
         made = factory()
     except (Exception, SystemExit) as error:
         _blame_application(error)
-        raise ConfigurationError(_failed("calling", name, error)) from error
+        raise ConfigurationError(_failed(wanted, "calling", name, error)) from error
     if inspect.iscoroutine(made):
         made.close()
         raise ConfigurationError(f"--factory: {name} must be def, not async def")
     return made
 
 
-def _what_instead(found: object, *, factory: bool) -> str:
+def _what_instead(wanted: _Wanted, found: object, *, factory: bool) -> str:
     if factory:
-        return f"made {_a(found)}, not an App or a Server"
+        return f"made {_a(found)}, not {wanted.words}"
     if isinstance(found, type) and issubclass(found, App | Server):
         return f"is the class {found.__name__} itself, not an object of it"
-    hint = "; is it a --factory?" if callable(found) else ""
-    return f"is {_a(found)}, not an App or a Server{hint}"
+    hint = "; is it a --factory, or for --wsgi?" if callable(found) else ""
+    return f"is {_a(found)}, not {wanted.words}{hint}"
 
 
 def _a(found: object) -> str:
@@ -127,8 +181,8 @@ def _a(found: object) -> str:
     return f"an {name}" if name[0].lower() in "aeiou" else f"a {name}"
 
 
-def _failed(doing: str, name: str, error: BaseException) -> str:
-    return f"--app: {doing} {name} failed: {_summary(error)}"
+def _failed(wanted: _Wanted, doing: str, name: str, error: BaseException) -> str:
+    return f"{wanted.option}: {doing} {name} failed: {_summary(error)}"
 
 
 def _summary(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from httpx_tw.server.server import Server
 from httpx_tw.service.complaints import complain, give_up
 from httpx_tw.service.configuration import DEFAULT_ACCESS_LOG, Configuration
 from httpx_tw.service.descriptors import resolve_max_connections
-from httpx_tw.service.loading import load_application
+from httpx_tw.service.loading import load_application, load_wsgi_application
 from httpx_tw.service.options import Options
 from httpx_tw.service.preflight import check_addresses
 from httpx_tw.service.serving import HTTPService
@@ -67,14 +67,8 @@ def make_service(configuration: Configuration, reactor: Any) -> HTTPService:
 
     :raises ConfigurationError: when one of them fails.
     """
-    name = configuration.app
-    if name is None:
-        app, what = App(), "the welcome application"
-    else:
-        app = load_application(
-            name, factory=configuration.factory, app_dir=configuration.app_dir
-        )
-        what = name
+    name = configuration.app or configuration.wsgi
+    app = _load_app(configuration)
     access_log = _open_access_log(configuration.access_log)
     max_connections = resolve_max_connections(configuration.max_connections, reactor)
     server = Server(
@@ -85,7 +79,11 @@ def make_service(configuration: Configuration, reactor: Any) -> HTTPService:
         server_name=configuration.server_name,
     )
     service = HTTPService(
-        reactor, server, configuration.listen, what=what, access_log=access_log
+        reactor,
+        server,
+        configuration.listen,
+        what=name or "the welcome application",
+        access_log=access_log,
     )
     if name is None:
         Welcome(
@@ -94,6 +92,16 @@ def make_service(configuration: Configuration, reactor: Any) -> HTTPService:
             reactor_name=type(reactor).__name__,
         ).add_to(app)
     return service
+
+
+def _load_app(configuration: Configuration) -> App:
+    where: Any = {"factory": configuration.factory, "app_dir": configuration.app_dir}
+    if configuration.app is not None:
+        return load_application(configuration.app, **where)
+    if configuration.wsgi is not None:
+        mount = configuration.wsgi_mount
+        return load_wsgi_application(configuration.wsgi, mount=mount, **where)
+    return App()
 
 
 def _will_be_daemon(runner: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 from wsgiref.validate import validator
 
@@ -83,6 +84,7 @@ async def an_asgi_application(scope: Any, receive: Any, send: Any) -> None:
     [
         ("hello", {}, "'hello' cannot be called"),
         (an_asgi_application, {}, "is it ASGI"),
+        (lambda: hello, {}, "cannot be called with environ and start_response"),
         (hello, {"url_scheme": "ftp"}, "url_scheme is http or https, not 'ftp'"),
         (hello, {"max_body": -1}, "max_body must not be negative"),
         (hello, {"mount": "/a/"}, "a mount begins with /"),
@@ -91,6 +93,13 @@ async def an_asgi_application(scope: Any, receive: Any, send: Any) -> None:
 def test_what_cannot_be_mounted(application: Any, options: Any, complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         WSGIApp(application, **options)
+
+
+def test_what_does_not_tell_its_parameters_may_be_one() -> None:
+    with pytest.raises(ValueError, match="no signature"):
+        inspect.signature(type)
+    without: Any = type
+    assert WSGIApp(without).find("GET", "/")[0].pattern == "/*"
 
 
 def test_what_an_application_raises_is_for_the_server_to_answer() -> None:

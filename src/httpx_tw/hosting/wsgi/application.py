@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from httpx_tw.app.route import is_async
@@ -82,12 +83,7 @@ class WSGIApp(MountingApp):
         scheme = options.get("url_scheme")
         if scheme not in (None, "http", "https"):
             raise ConfigurationError(f"url_scheme is http or https, not {scheme!r}")
-        if not callable(application):
-            raise ConfigurationError(f"{application!r} cannot be called")
-        if is_async(application):
-            raise ConfigurationError(
-                f"{application!r} is async, and no WSGI application: is it ASGI?"
-            )
+        _check_application(application)
         environ = EnvironMaker(
             mount_prefix(path),
             url_scheme=scheme or "",
@@ -100,6 +96,23 @@ class WSGIApp(MountingApp):
             timeout=options.get("timeout"),
             thread=True,
         )
+
+
+def _check_application(application: Any) -> None:
+    if not callable(application):
+        raise ConfigurationError(f"{application!r} cannot be called")
+    if is_async(application):
+        raise ConfigurationError(
+            f"{application!r} is async, and no WSGI application: is it ASGI?"
+        )
+    try:
+        inspect.signature(application).bind({}, None)
+    except ValueError:
+        pass  # it does not tell: it is not written in Python
+    except TypeError as error:
+        raise ConfigurationError(
+            f"{application!r} cannot be called with environ and start_response"
+        ) from error
 
 
 class _Gateway:
