@@ -113,11 +113,14 @@ def our_server(  # one keyword per thing that a comparison varies
     *,
     reactor: str = "epoll",
     app: str = "hello:app",
+    wsgi: str = "",
     options: tuple[str, ...] = (*NO_THREADS, *NO_ACCESS_LOG),
     environment: dict[str, str] | None = None,
     note: str = "",
 ) -> Server:
-    """Declare httpx_tw under ``twistd -n`` with *app* of the apps directory."""
+    """Declare httpx_tw under ``twistd -n`` with *app* of ours, or *wsgi* of all."""
+    application = ("--wsgi", wsgi) if wsgi else ("--app", app)
+    directory = APPS if wsgi else APPS / "ours"
 
     def command(place: Place) -> list[str]:
         return [
@@ -127,7 +130,7 @@ def our_server(  # one keyword per thing that a comparison varies
             f"--reactor={reactor}",
             "httpx-tw",
             *("--port", str(place.port)),
-            *("--app", app, "--app-dir", str(APPS / "ours")),
+            *(*application, "--app-dir", str(directory)),
             *supported(options, place.our_python),
             *(MANY_IDLE if place.many_idle else ()),
         ]
@@ -274,6 +277,19 @@ _DECLARED = (
         reactor="httpx-epoll",
         options=(*THREADS, *NO_ACCESS_LOG),
         note="httpx-epoll reactor, endpoints on worker threads",
+    ),
+    our_server(
+        "httpx-tw-wsgi",
+        wsgi="wsgi:app",
+        options=NO_ACCESS_LOG,
+        note="epoll reactor, bare WSGI application on worker threads",
+    ),
+    our_server(
+        "httpx-tw-lean-wsgi",
+        reactor="httpx-epoll",
+        wsgi="wsgi:app",
+        options=NO_ACCESS_LOG,
+        note="httpx-epoll reactor, bare WSGI application on worker threads",
     ),
     Server(
         "floor",
