@@ -25,6 +25,11 @@ class Fields(SynchronousTestCase):
         with self.assertRaises(InvalidHeader):
             FixedFields("me\r\nSet-Cookie: x")
 
+    def test_strict_transport_security_is_sent_if_wished(self) -> None:
+        fields = FixedFields("", 300)
+        fields.refresh(0)
+        self.assertIn(b"\r\nstrict-transport-security: max-age=300\r\n", fields.lines)
+
     def test_it_is_made_once_a_second(self) -> None:
         fields = FixedFields("me")
         fields.refresh(1.1)

@@ -77,6 +77,7 @@ class TestOptions:
             ({"keyfile": "k", "cert_dir": "d"}, "keyfile is of no use"),
             ({"certfile": "c", "min_version": "1.1"}, "min_version must be one of"),
             ({"certfile": "c", "cert_reqs": "maybe"}, "cert_reqs must be one of"),
+            ({"certfile": "c", "hsts": -1}, "hsts must not be negative"),
             ({"certfile": "c", "cert_reqs": "required"}, "need each other"),
             ({"certfile": "c", "cert_reqs": "none", "ca_certs": "a"}, "need each"),
         ],

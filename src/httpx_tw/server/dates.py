@@ -10,17 +10,21 @@ __all__ = ["FixedFields"]
 
 
 class FixedFields:
-    """Date (RFC 9110 section 6.6.1) and Server, ready to send.
+    """Date (RFC 9110 section 6.6.1), Server and what belongs to TLS, ready to send.
 
     :param server: the Server field's value; "" for none.
+    :param hsts: max-age of Strict-Transport-Security (RFC 6797), in seconds; 0 for no
+        such field.
 
     :raises InvalidHeader: when it must not be sent.
     """
 
-    __slots__ = ("_second", "_server", "json_head", "lines", "text_head")
+    __slots__ = ("_second", "_steady", "json_head", "lines", "text_head")
 
-    def __init__(self, server: str) -> None:
-        self._server = b"server: %b\r\n" % checked_value(server) if server else b""
+    def __init__(self, server: str, hsts: int = 0) -> None:
+        self._steady = b"server: %b\r\n" % checked_value(server) if server else b""
+        if hsts:
+            self._steady += b"strict-transport-security: max-age=%d\r\n" % hsts
         self._second = -1
         self.lines = b""
         """Whole header lines with their CRLF."""
@@ -36,7 +40,7 @@ class FixedFields:
         if second != self._second:
             self._second = second
             date = formatdate(second, usegmt=True).encode("ascii")
-            self.lines = b"date: %b\r\n%b" % (date, self._server)
+            self.lines = b"date: %b\r\n%b" % (date, self._steady)
             self.json_head = (
                 b"HTTP/1.1 200 OK\r\n%b"
                 b"content-type: application/json\r\ncontent-length: " % self.lines

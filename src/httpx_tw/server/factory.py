@@ -56,6 +56,8 @@ class HTTPFactory:
     :param reactor: the time of deadlines (IReactorTime).
     :param access_log: None: no access log.
     :param server_name: the Server field; "" for none.
+    :param hsts: max-age, in seconds, of the Strict-Transport-Security that each response
+        carries; for connections with TLS alone. 0: no such field.
     :param wall_clock: seconds since the epoch, for the Date field.
     :param threads: the workers for endpoints that may block; whoever made them stops
         them. None: every endpoint runs on the reactor thread.
@@ -74,6 +76,7 @@ class HTTPFactory:
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         access_log: AccessLog | None = None,
         server_name: str = "httpx-tw",
+        hsts: int = 0,
         wall_clock: Callable[[], float] = time.time,
         threads: Threads | None = None,
     ) -> None:
@@ -86,7 +89,7 @@ class HTTPFactory:
         self.parser = RequestHeadParser(limits)
         self.seconds: Callable[[], float] = reactor.seconds
         self.tick = Tick(reactor, interval_for(timeouts), self._ticked)
-        self.fixed = FixedFields(server_name)
+        self.fixed = FixedFields(server_name, hsts)
         self.gate = AcceptGate(limits.max_connections, self._shed_idle)
         self.use_threads(threads)
         self.disk_reads = DiskReads(reactor)

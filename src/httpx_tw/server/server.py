@@ -237,6 +237,7 @@ class Server:
             timeouts=self.timeouts,
             access_log=self._access_log,
             server_name=self._server_name,
+            hsts=int(self.certificates.options.hsts) if self.certificates else 0,
         )
         listening = ListeningReactor(
             reactor,

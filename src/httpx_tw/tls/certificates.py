@@ -85,6 +85,10 @@ class ServerTLS:
     """Application protocols spoken, the preferred first. A client that offers only
     others gets a connection without one, instead of none."""
 
+    hsts: float = 0.0
+    """Seconds for which browsers are told, in every response of an HTTP server, to use
+    HTTPS alone (RFC 6797, max-age). It cannot be taken back before. 0: they are not."""
+
     def __post_init__(self) -> None:
         if self.certfile is None and self.cert_dir is None:
             raise ConfigurationError("TLS needs a certificate: certfile or cert_dir")
@@ -99,6 +103,8 @@ class ServerTLS:
             raise ConfigurationError(
                 f"cert_reqs must be one of {', '.join(_VERIFY)}, got {self.cert_reqs!r}"
             )
+        if not self.hsts >= 0:
+            raise ConfigurationError(f"hsts must not be negative, got {self.hsts!r}")
         if (self.verification != "none") != (self.ca_certs is not None):
             raise ConfigurationError("cert_reqs and ca_certs need each other")
 
