@@ -15,10 +15,12 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from httpx_tw.client.pool_facts import DropReason, PoolConfig, PoolKey
+from httpx_tw.client.pool_facts import DropReason, PoolConfig, PoolKey, Via
+from httpx_tw.client.proxies import Proxy
 from httpx_tw.client.slots import Abandon, Close, Dial, Refuse, Slots, Use
 from httpx_tw.errors import ConfigurationError, PoolExhausted, PoolExhaustedForHost
 
+VIA = Via(Proxy("http", "p", 80), is_tunnel=True)
 A, B, C = (PoolKey("http", name, 80) for name in "abc")
 
 
@@ -183,12 +185,12 @@ class AskingTests(SynchronousTestCase):
         world.give_back(world.served())
         for key in (
             B,
-            A._replace(scheme="https"),
-            A._replace(port=81),
-            A._replace(proxy="p"),
-            A._replace(tls="t"),
-            A._replace(local_address="127.0.0.2"),
-            A._replace(uds="/s"),
+            replace(A, scheme="https"),
+            replace(A, port=81),
+            replace(A, via=VIA),
+            replace(A, tls="t"),
+            replace(A, local_address="127.0.0.2"),
+            replace(A, uds="/s"),
         ):
             self.assertIsNone(world.slots.take(key))
 
@@ -469,7 +471,7 @@ class StatisticsTests(SynchronousTestCase):
     def test_connections_of_a_host_are_counted_over_its_keys(self) -> None:
         world = World()
         world.served(A)
-        world.served(A._replace(proxy="p"))
+        world.served(replace(A, via=VIA))
         world.served(B)
         self.assertEqual(world.slots.host_count("a", 80), 2)
         self.assertEqual(world.slots.host_count("a", 81), 0)

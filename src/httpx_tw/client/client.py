@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -16,6 +17,7 @@ from httpx_tw.client.decoding import accept_encoding
 from httpx_tw.client.exchange import Exchange
 from httpx_tw.client.pool import ConnectionPool
 from httpx_tw.client.preparing import RequestMaker, Route, content_from
+from httpx_tw.client.proxies import ProxySettings
 from httpx_tw.client.redirects import RedirectPolicy
 from httpx_tw.client.retries import RetryPolicy
 from httpx_tw.client.timeouts import DEFAULT_TIMEOUT, as_timeout
@@ -25,7 +27,6 @@ from httpx_tw.limits import MIB
 from httpx_tw.tls.contexts import TLSPolicy
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from twisted.internet.defer import Deferred
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from httpx_tw.client.authentication import Auth, AuthInput
     from httpx_tw.client.content import ContentInput
     from httpx_tw.client.fields import FieldsInput
+    from httpx_tw.client.multipart import FilesInput
     from httpx_tw.client.outgoing import OutgoingRequest
     from httpx_tw.client.pool_facts import PoolConfig
+    from httpx_tw.client.proxies import ProxiesInput
     from httpx_tw.client.response import ClientResponse
     from httpx_tw.client.timeouts import Timeout, TimeoutInput
     from httpx_tw.headers import HeadersInput
@@ -84,6 +87,9 @@ class Client:
     :param verify: True: the authorities of the platform; a path: those in that file;
         False: trust **anybody**. See TLSPolicy, which may be given here as a whole.
     :param cert: our own certificate: a path of a PEM file, or of certificate and key.
+    :param proxy: the URL of a proxy, or of one for each scheme: see ProxiesInput.
+    :param no_proxy: who is reached directly, as ``NO_PROXY`` has it.
+    :param trust_env: take proxies from the environment, unless *proxy* is given.
     :param follow_redirects: whether to. A RedirectPolicy says it in full.
     :param retries: how often at most, or a RetryPolicy. 0 or None: never.
     :param event_hooks: callables by moment: see
@@ -107,6 +113,9 @@ class Client:
         pool: ConnectionPool | PoolConfig | None = None,
         verify: bool | str | os.PathLike[str] | TLSPolicy = True,
         cert: Any = None,
+        proxy: ProxiesInput = None,
+        no_proxy: str = "",
+        trust_env: bool = False,
         follow_redirects: bool | RedirectPolicy = True,
         max_redirects: int = 10,
         retries: int | RetryPolicy | None = RetryPolicy(),  # noqa: B008  # frozen
@@ -118,6 +127,8 @@ class Client:
         contexts: ClientContexts | None = None,
         reactor: Any = None,
     ) -> None:
+        if uds is not None and (proxy is not None or local_address is not None):
+            raise ConfigurationError("a Unix socket takes no proxy or local address")
         self._owns_pool = not isinstance(pool, ConnectionPool)
         self.pool: ConnectionPool = (
             pool
@@ -143,6 +154,9 @@ class Client:
                 else TLSPolicy(verify=verify, cert=cert),
                 local_address=local_address,
                 uds=uds,
+                proxies=ProxySettings.from_environment(os.environ)
+                if trust_env and proxy is None
+                else ProxySettings.of(proxy, no_proxy),
             ),
             base_url=base_url,
             params=params,
@@ -210,7 +224,6 @@ class Client:
         """See ExchangeOwner: a plain GET has had no plain answer."""
         request = exchange.request
         draft = self.maker.draft("GET", request.url, **self._nothing_special())
-        draft.fields = [p for p in request.headers if p[0] != b"Host"]
         Call(self, self._options, draft).conclude(exchange, outcome)
 
     def request(  # noqa: PLR0913  # what a request may have
@@ -223,7 +236,7 @@ class Client:
         content: ContentInput | None = None,
         data: FieldsInput | ContentInput | None = None,
         json: Any = None,
-        files: Any = None,
+        files: FilesInput = None,
         cookies: Mapping[str, str] | None = None,
         auth: AuthInput = _AS_THE_CLIENT,
         timeout: TimeoutInput = _AS_THE_CLIENT,

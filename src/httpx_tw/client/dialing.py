@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import ISSLTransport
-from twisted.internet.protocol import ClientFactory, Protocol
-from twisted.web.iweb import IPolicyForHTTPS
+from twisted.internet.interfaces import IHandshakeListener, ISSLTransport
+from twisted.internet.protocol import (
+    ClientFactory,
+    Factory,
+    Protocol,
+    connectionDone,
+)
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import implementer
 
 from httpx_tw.client.dns import AddressCache
 from httpx_tw.client.happy_eyeballs import first_of, interleaved
+from httpx_tw.client.negotiating import negotiate, take_over
 from httpx_tw.client.response import ConnectionFacts, TLSFacts
+from httpx_tw.client.socks import SocksHandshake
 from httpx_tw.client.stream_client import connect_tcp
+from httpx_tw.client.tunnels import ConnectHandshake
 from httpx_tw.errors import ConnectFailed, HTTPXError
 from httpx_tw.transport.tls_upgrade import start_tls
 
@@ -23,7 +32,9 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from httpx_tw.client.connection import HTTP1Connection
-    from httpx_tw.client.pool_facts import PoolKey
+    from httpx_tw.client.pool_facts import PoolKey, Via
+    from httpx_tw.client.proxies import Proxy
+    from httpx_tw.client.tunnels import Handshake
     from httpx_tw.tls.contexts import ClientContexts
 
     HandshakeListener: TypeAlias = Callable[[Failure | None], None]
@@ -66,34 +77,67 @@ class Dialer:
         transport = await self._connected(key)
         if key.tls is None:
             connection = make(None)
-            _take_over(transport, connection)
+            take_over(transport, connection)
         else:
             connection = await self._secured(transport, key, make)
-        connection.facts = facts_of(transport)
+        connection.facts = facts_of(connection.transport)
         return connection
 
     # The stream
 
     async def _connected(self, key: PoolKey) -> Any:
+        via = key.via
         if key.uds is not None:
             return await self._connected_to_path(key.uds)
-        addresses = await self.addresses.addresses_of(key.host)
+        if via is None:
+            return await self._connected_to(
+                key.host, key.port, key.local_address, is_for_tls=key.tls is not None
+            )
+        proxy = via.proxy
+        transport = await self._connected_to(
+            proxy.host,
+            proxy.port,
+            key.local_address,
+            is_for_tls=proxy.scheme == "https" or key.tls is not None,
+        )
+        if proxy.scheme == "https":
+            await self._secured_to_proxy(transport, via)
+        if via.is_tunnel:
+            await negotiate(transport, await self._handshake(key, proxy))
+        return transport
+
+    async def _handshake(self, key: PoolKey, proxy: Proxy) -> Handshake:
+        if not proxy.is_socks:
+            return ConnectHandshake(
+                key.host, key.port, authorization=proxy.authorization
+            )
+        host = key.host
+        if not proxy.resolves_names:
+            host = (await self.addresses.addresses_of(host))[0]
+        credentials = (
+            None if proxy.username is None else (proxy.username, proxy.password)
+        )
+        return SocksHandshake(host, key.port, credentials)
+
+    async def _connected_to(
+        self, host: str, port: int, local_address: str | None, *, is_for_tls: bool
+    ) -> Any:
+        addresses = await self.addresses.addresses_of(host)
+        bind = None if local_address is None else (local_address, 0)
 
         def attempt(address: str) -> Deferred[Any]:
-            return self._attempt(address, key)
+            factory = _LandingFactory()
+            # For TLS exactly the stock transport: only that one takes TLS over.
+            connect = self._reactor.connectTCP if is_for_tls else self._connect_tcp
+            factory.connector = connect(address, port, factory, None, bind)
+            return factory.landed
 
         return await first_of(interleaved(addresses), attempt, self._reactor)
 
-    def _attempt(self, address: str, key: PoolKey) -> Deferred[Any]:
-        bind = None if key.local_address is None else (key.local_address, 0)
-        factory = _LandingFactory()
-        if key.tls is None:
-            connector = connect_tcp(self._reactor, address, key.port, factory, bind)
-        else:
-            # Exactly the stock transport: only that is known to take TLS over.
-            connector = self._reactor.connectTCP(address, key.port, factory, None, bind)
-        factory.connector = connector
-        return factory.landed
+    def _connect_tcp(
+        self, address: str, port: int, factory: Any, _: None, bind: Any
+    ) -> IConnector:
+        return connect_tcp(self._reactor, address, port, factory, bind)
 
     async def _connected_to_path(self, path: str) -> Any:
         factory = _LandingFactory()
@@ -108,26 +152,39 @@ class Dialer:
     # TLS
 
     async def _secured(
+        self, transport: Any, key: PoolKey, make: MakeConnection
+    ) -> HTTP1Connection:
+        waiting = _HandshakeWait(transport)
+        connection = make(waiting.over)
+        await self._secure(
+            transport, connection, (key.host, key.port, key.tls), waiting.done
+        )
+        return connection
+
+    async def _secured_to_proxy(self, transport: Any, via: Via) -> None:
+        waiting = _HandshakeWait(transport)
+        protocol = _Securing(waiting.over)
+        proxy = via.proxy
+        await self._secure(
+            transport, protocol, (proxy.host, proxy.port, via.tls), waiting.done
+        )
+
+    async def _secure(
         self,
         transport: Any,
-        key: PoolKey,
-        make: MakeConnection,
-    ) -> HTTP1Connection:
-        done: Deferred[None] = Deferred(lambda _: transport.abortConnection())
-
-        def handshake(failure: Failure | None) -> None:
-            if done.called:
-                return
-            if failure is None:
-                done.callback(None)
-            else:
-                done.errback(failure)
-
-        connection = make(handshake)
+        protocol: Any,
+        server: tuple[str, int, Any],
+        done: Deferred[None],
+    ) -> None:
+        """Put TLS with *server* between transport and *protocol*."""
+        host, port, policy = server
         try:
-            creator = self._creator_for(key)
-            _take_over(transport, connection)
-            start_tls(transport, creator, is_client=True, handshake_timeout=0)
+            creator = self._contexts_made().creator_for(host, port, policy)
+            if ISSLTransport.providedBy(transport):
+                _wrap(transport, creator, protocol, self._reactor)
+            else:
+                take_over(transport, protocol)
+                start_tls(transport, creator, is_client=True, handshake_timeout=0)
         except BaseException:
             transport.abortConnection()
             raise
@@ -136,16 +193,7 @@ class Dialer:
         except HTTPXError:
             raise
         except Exception as error:
-            raise ConnectFailed(
-                f"TLS with {key.host}:{key.port} failed: {error}"
-            ) from error
-        return connection
-
-    def _creator_for(self, key: PoolKey) -> Any:
-        policy: Any = key.tls
-        if IPolicyForHTTPS.providedBy(policy):  # Twisted's own, of an Agent
-            return policy.creatorForNetloc(key.host.encode("ascii"), key.port)
-        return self._contexts_made().creator_for(key.host, key.port, policy)
+            raise ConnectFailed(f"TLS with {host}:{port} failed: {error}") from error
 
     def _contexts_made(self) -> ClientContexts:
         if self._contexts is None:
@@ -191,9 +239,43 @@ class _Landing(Protocol):
         self._factory.landed.callback(self.transport)
 
 
-def _take_over(transport: Any, protocol: Any) -> None:
-    transport.protocol = protocol
-    protocol.makeConnection(transport)
+class _HandshakeWait:
+    """Who waits for a TLS handshake."""
+
+    def __init__(self, transport: Any) -> None:
+        self.done: Deferred[None] = Deferred(lambda _: transport.abortConnection())
+
+    def over(self, failure: Failure | None) -> None:
+        """Fire ``done``, unless it was cancelled."""
+        if self.done.called:
+            return
+        if failure is None:
+            self.done.callback(None)
+        else:
+            self.done.errback(failure)
+
+
+@implementer(IHandshakeListener)
+class _Securing(Protocol):
+    """Keeps the place of what is said to a proxy until TLS with it is settled."""
+
+    def __init__(self, over: Callable[[Failure | None], None]) -> None:
+        self._over = over
+
+    def handshakeCompleted(self) -> None:  # noqa: N802  # Twisted calls it
+        """See IHandshakeListener."""
+        self._over(None)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See Protocol."""
+        self._over(reason)
+
+
+def _wrap(transport: Any, creator: Any, protocol: Any, clock: Any) -> None:
+    """Speak TLS inside the TLS that *transport* speaks already."""
+    factory = Factory.forProtocol(lambda: protocol)
+    wrapped = TLSMemoryBIOFactory(creator, True, factory, clock=clock)
+    take_over(transport, wrapped.buildProtocol(None))
 
 
 def facts_of(transport: Any) -> ConnectionFacts:
@@ -209,13 +291,16 @@ def facts_of(transport: Any) -> ConnectionFacts:
 
 
 def _tls_facts_of(transport: Any) -> TLSFacts:
+    # Imported late: OpenSSL is a third of what importing a client costs.
+    from httpx_tw.tls.openssl_sessions import was_resumed
+
     handle = transport.getHandle()
     alpn = getattr(transport, "negotiatedProtocol", None)
     return TLSFacts(
         version=handle.get_protocol_version_name(),
         cipher=handle.get_cipher_name() or "",
         alpn=alpn.decode("ascii") if alpn else None,
-        is_resumed=getattr(handle, "is_resumed", None),
+        is_resumed=was_resumed(handle),
         certificate=transport.getPeerCertificate(),
     )
 

@@ -220,10 +220,15 @@ class ConnectionPool:
         """See WireOwner."""
         self._connections.discard(connection)
         self._obey(self._slots.remove(connection, reason))
-        if self._all_closed and self._slots.is_empty:
-            waiting, self._all_closed = self._all_closed, []
-            for deferred in waiting:
-                deferred.callback(None)
+        if self._slots.is_empty:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Leave nothing behind: there is no connection, and nobody wants one."""
+        self.tick.stop()
+        waiting, self._all_closed = self._all_closed, []
+        for deferred in waiting:
+            deferred.callback(None)
 
     def decoder_for(self, response: ResponseHead) -> Decoder | None:
         """See WireOwner."""
@@ -286,6 +291,8 @@ class ConnectionPool:
                 order.waiter.failed(error)
             else:
                 self._obey([order])
+        if self._slots.is_empty:
+            self._rest()
 
     # Called by the tick
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, NamedTuple
 
 from httpx_tw.errors import ConfigurationError
@@ -11,7 +11,9 @@ from httpx_tw.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-__all__ = ["DropReason", "PoolConfig", "PoolKey", "PoolStatistics"]
+    from httpx_tw.client.proxies import Proxy
+
+__all__ = ["DropReason", "PoolConfig", "PoolKey", "PoolStatistics", "Via"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,31 +37,61 @@ class PoolConfig:
     """Then it is closed, not used again. 0: no limit."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for each in fields(self):
+            value = getattr(self, each.name)
             if not isinstance(value, int) or value < 0:
                 raise ConfigurationError(
-                    f"{field.name} must be a whole number and not negative, "
+                    f"{each.name} must be a whole number and not negative, "
                     f"got {value!r}"
                 )
-            if field.name.startswith("max_") and not value and field.name[4] != "r":
-                raise ConfigurationError(f"{field.name} must be at least 1")
+            if each.name.startswith("max_") and not value and each.name[4] != "r":
+                raise ConfigurationError(f"{each.name} must be at least 1")
 
 
-class PoolKey(NamedTuple):
+class Via(NamedTuple):
+    """How a request goes through a proxy."""
+
+    proxy: Proxy
+    is_tunnel: bool
+    """The proxy only hands bytes on; else it is sent requests for others."""
+    tls: Hashable = None
+    """How the proxy proves who it is; None: not over TLS."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolKey:
     """What must be equal for two requests to share a connection."""
 
     scheme: str
     host: str
     port: int
-    proxy: Hashable = None
-    """How it goes through a proxy; None: directly."""
+    via: Via | None = None
+    """None: directly. What is sent to a proxy for it to do has the proxy's own host and
+    port: such connections serve all servers."""
     tls: Hashable = None
     """How the server proves who it is, and we do; None: not over TLS."""
     local_address: str | None = None
     """The address it leaves from; None: the system chooses."""
     uds: str | None = None
     """Path of the Unix socket it is made to in place of host and port."""
+
+    _hash: int = field(init=False, repr=False, compare=False)
+    # Computed once, for it is asked for at each request and may take a microsecond.
+
+    def __post_init__(self) -> None:
+        parts = (
+            self.scheme,
+            self.host,
+            self.port,
+            self.via,
+            self.tls,
+            self.local_address,
+            self.uds,
+        )
+        object.__setattr__(self, "_hash", hash(parts))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 class DropReason(enum.Enum):

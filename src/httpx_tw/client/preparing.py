@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from httpx_tw.client.authentication import AuthRequest, BasicAuth
 from httpx_tw.client.content import BytesContent, as_content
 from httpx_tw.client.fields import urlencoded
+from httpx_tw.client.multipart import MultipartBody
 from httpx_tw.client.outgoing import OutgoingRequest
-from httpx_tw.client.pool_facts import PoolKey
+from httpx_tw.client.pool_facts import PoolKey, Via
+from httpx_tw.client.proxies import ProxySettings
 from httpx_tw.client.urls import join_base, parse_base, parse_url, with_params
 from httpx_tw.errors import ConfigurationError, LocalProtocolError
 from httpx_tw.headers import Headers, checked_value
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from httpx_tw.client.content import Content, ContentInput
     from httpx_tw.client.cookies import CookieJar
     from httpx_tw.client.fields import FieldsInput
+    from httpx_tw.client.multipart import FilesInput
     from httpx_tw.client.redirects import Redirect
     from httpx_tw.client.urls import URL
     from httpx_tw.headers import HeaderPairs, HeadersInput
@@ -43,19 +46,20 @@ class Route:
 
     local_address: str | None = None
     uds: str | None = None
+    proxies: ProxySettings = field(default_factory=ProxySettings)
 
     def key_for(self, url: URL) -> PoolKey:
         """Return what kind of connection goes to *url*."""
-        origin = url.origin
-        return PoolKey(
-            origin.scheme,
-            origin.host,
-            origin.port,
-            None,
-            self.tls if origin.scheme == "https" else None,
-            self.local_address,
-            self.uds,
-        )
+        scheme, host, port = url.scheme, url.host, url.port
+        tls = self.tls if scheme == "https" else None
+        via = None
+        proxy = self.proxies.proxy_for(url.origin) if self.proxies else None
+        if proxy is not None:
+            is_tunnel = proxy.is_socks or scheme == "https"
+            via = Via(proxy, is_tunnel, self.tls if proxy.scheme == "https" else None)
+            if not is_tunnel:
+                host, port = proxy.host, proxy.port
+        return PoolKey(scheme, host, port, via, tls, self.local_address, self.uds)
 
 
 @dataclass(slots=True)
@@ -188,13 +192,22 @@ class RequestMaker:
                 (name.encode("ascii"), checked_value(value))
                 for name, value in draft.auth.apply(draft.auth_request)
             ]
+        key = self._route.key_for(url)
+        target = None
+        if key.via is not None and not key.via.is_tunnel:
+            # RFC 9112 section 3.2.2: absolute-form.
+            target = f"{url.scheme}://{url.host_header}{url.target}"
+            authorization = key.via.proxy.authorization
+            if authorization is not None:
+                added.append((b"Proxy-Authorization", checked_value(authorization)))
         return OutgoingRequest(
             draft.method,
             url,
             added + draft.fields,
-            key=self._route.key_for(url),
+            key=key,
             limit=draft.limit,
             content=draft.content,
+            target=target,
         )
 
 
@@ -248,7 +261,7 @@ def content_from(
     content: ContentInput | None,
     data: FieldsInput | ContentInput | None,
     json: Any,
-    files: Any,
+    files: FilesInput,
 ) -> tuple[Content, str | None] | None:
     """Return the content of a request, and its type if it says so itself.
 
@@ -278,5 +291,6 @@ def content_from(
     )
 
 
-def _multipart(data: Any, files: Any) -> tuple[Content, str | None]:
-    raise NotImplementedError(data, files)
+def _multipart(data: Any, files: FilesInput) -> tuple[Content, str | None]:
+    body = MultipartBody(data, files)
+    return body, body.content_type
