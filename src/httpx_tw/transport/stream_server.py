@@ -75,6 +75,7 @@ class StreamServer(tcp.Server):
     def startTLS(self, ctx: Any, normal: bool = True) -> None:  # noqa: N802  # ITLSTransport's
         """Speak TLS from now on, as a server unless not *normal*. See start_tls."""
         # Imported here, since what it becomes is derived from this class.
-        from httpx_tw.transport.tls_upgrade import start_tls
+        from httpx_tw.transport.tls_upgrade import try_start_tls
 
-        start_tls(self, ctx, is_client=not normal)
+        if not try_start_tls(self, ctx, is_client=not normal):
+            super().startTLS(ctx, normal)  # type: ignore[no-untyped-call]  # Twisted's

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from OpenSSL.SSL import Connection
     from twisted.internet.interfaces import ITLSTransport
 
-__all__ = ["start_tls"]
+__all__ = ["start_tls", "try_start_tls"]
 
 # What a plain transport becomes: exactly these, a subclass may do things of its own.
 _WITH_TLS: dict[type, type[TLSStream]] = {
@@ -60,10 +60,28 @@ def start_tls(
     plain: Any = transport
     dialled = bool(getattr(plain, "_tlsClientDefault", False))
     client = dialled if is_client is None else is_client
-    maker = _maker_for(plain, creator, is_client=client)
-    if maker is None:
+    if not try_start_tls(
+        plain,
+        creator,
+        is_client=client,
+        handshake_timeout=handshake_timeout,
+        close_timeout=close_timeout,
+    ):
         plain.startTLS(creator, client == dialled)
-        return
+
+
+def try_start_tls(
+    plain: Any,
+    creator: Any,
+    *,
+    is_client: bool,
+    handshake_timeout: float = HANDSHAKE_TIMEOUT,
+    close_timeout: float = CLOSE_TIMEOUT,
+) -> bool:
+    """Make *plain* a direct transport; False, and nothing, where that cannot be."""
+    maker = _maker_for(plain, creator, is_client=is_client)
+    if maker is None:
+        return False
     make, factory = maker
     before = type(plain)
     # Whoever holds the object goes on holding it: its protocol, its producer, the
@@ -77,6 +95,7 @@ def start_tls(
     plain.handshake_timeout = handshake_timeout
     plain.close_timeout = close_timeout
     plain.take_over()
+    return True
 
 
 def _maker_for(
