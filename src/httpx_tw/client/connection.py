@@ -134,14 +134,10 @@ class HTTP1Connection(Wire):
         error = self._missing_at_end(reason)
         if error is None:
             self._owner.connection_closed(self, DropReason.NOT_REUSABLE)
-            try:
-                assert body is not None
-                self._complete(exchange, body)
-            except (RemoteProtocolError, ResponseTooLarge) as undecodable:
-                error = undecodable
+            assert body is not None
+            self._complete(exchange, body)
         else:
             self._owner.connection_closed(self, DropReason.FAILED)
-        if error is not None:
             self.exchange = None
             self._tell(exchange, error)
 
@@ -376,12 +372,20 @@ class HTTP1Connection(Wire):
 
     def _complete(self, exchange: Exchange, body: ResponseBody) -> None:
         """Deal with the end of a body."""
-        body.finish(self._http.trailers)
-        if body.error is not None and exchange.response is not None:
-            raise body.error
-        self._end()
+        trailers = self._http.trailers
         response, exchange.response = exchange.response, None
-        if response is not None and not exchange.is_over:
+        # First of all: who has read to the end may ask for the next response at once,
+        # and should not need another connection for it.
+        self._end()
+        try:
+            body.finish(trailers)
+        except RemoteProtocolError as error:  # it cannot be decoded
+            body.fail(error)
+        if response is None or exchange.is_over:
+            return
+        if body.error is not None:
+            exchange.failed(body.error)
+        else:
             exchange.answered(response)
 
     def _end(self) -> None:
