@@ -13,6 +13,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.utils import getProcessOutputAndValue
 
 from httpx_tw import Request, Response
+from httpx_tw.app.files import opened
 from httpx_tw.server import file_sending as module
 from httpx_tw.transport import file_sender
 from tests.server.live import QUICK, LiveTestCase, RawClient, reactor
@@ -92,7 +93,7 @@ class Downloads(FileTestCase):
 
     async def test_what_is_not_in_memory_is_fetched_by_a_thread(self) -> None:
         fetched: list[tuple[int, int]] = []
-        is_cached = module.is_cached
+        is_cached = opened.is_cached
 
         def never_at_first(fd: int, offset: int, count: int) -> bool:
             if offset % MIB == 0 and (offset, count) not in fetched:

@@ -13,6 +13,7 @@ from httpx_tw.app.cookies import CookieAttributes, set_cookie_line
 from httpx_tw.app.disposition import content_disposition
 from httpx_tw.app.files.body import FileBody, body_of_file, pieces_of_file
 from httpx_tw.app.files.opened import OpenFile
+from httpx_tw.app.files.ready import ReadyFile
 from httpx_tw.app.media_types import media_type
 from httpx_tw.app.percent import encoded_reference
 from httpx_tw.app.response_headers import ResponseHeaders
@@ -319,7 +320,7 @@ def to_json(value: Any) -> bytes:
         raise ValueError("a cycle, or too deep for JSON") from error
 
 
-def to_response(result: object) -> Response:
+def to_response(result: object) -> Response:  # noqa: PLR0911  # one a type
     """Make a Response of what an endpoint returned.
 
     A Response stays; str is text; bytes, bytearray and memoryview are
@@ -340,6 +341,8 @@ def to_response(result: object) -> Response:
         return Response(result)
     if result is None:
         return Response.empty()
+    if isinstance(result, ReadyFile):
+        return Response.of_file(FileBody(result.file), result.fields)
     if isinstance(result, Iterator | AsyncIterable):
         return Response.stream(result)
     raise TypeError(

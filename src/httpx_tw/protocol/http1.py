@@ -130,6 +130,11 @@ class Side:
         self._left -= len(data)
         return data
 
+    def expect_body(self, length: int) -> None:
+        """Note that a head was sent as it was, and *length* bytes are still to come."""
+        self._chunked = False
+        self._left = length
+
     def note_sent(self, count: int) -> None:
         """Note that *count* bytes of the body were sent as they are, by the kernel.
 

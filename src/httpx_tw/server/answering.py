@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from httpx_tw.app.files.body import FileBody
+from httpx_tw.app.files.ready import ReadyFile
 from httpx_tw.app.response import Response, to_json, to_response
 from httpx_tw.app.route import ANYWHERE
 from httpx_tw.app.upgrade import SwitchProtocols
@@ -32,6 +33,7 @@ from httpx_tw.server.on_workers import (
     is_plain_stream,
     iterate_on_worker,
 )
+from httpx_tw.server.ready_files import send_ready
 from httpx_tw.server.static import as_asked
 from httpx_tw.server.threads import WaitingCall
 from httpx_tw.server.wire import Phase, Wire
@@ -39,7 +41,6 @@ from httpx_tw.server.wire import Phase, Wire
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from httpx_tw.app.files.opened import OpenFile
     from httpx_tw.app.request import Request
     from httpx_tw.app.route import Route
     from httpx_tw.headers import HeaderPairs
@@ -67,9 +68,9 @@ class Answering(Wire):
     __slots__ = (
         "_at_work",
         "_call",
-        "_streamed",
         "exchange",
         "http",
+        "streamed",
         "switched_to",
     )
 
@@ -81,7 +82,7 @@ class Answering(Wire):
         # The request a worker has, and the call that can be cancelled.
         self._at_work: Request | None = None
         self._call: Any = None
-        self._streamed = 0  # bytes of response body sent, before chunking
+        self.streamed = 0  # bytes of response body sent, before chunking
         # Who has the connection after a switch of protocols.
         self.switched_to: Any = None
 
@@ -111,6 +112,8 @@ class Answering(Wire):
         except Exception:  # noqa: BLE001  # whatever a handler raises is answered
             self.failed(request, Failure())
             return False
+        if type(result) is ReadyFile:
+            return send_ready(self, request, result)
         return self._answered(request, result)
 
     def _answered(self, request: Request, result: Any) -> bool:
@@ -302,11 +305,11 @@ class Answering(Wire):
         )
         self.phase = _WRITING
         self.deadline = NEVER
-        self._streamed = 0
+        self.streamed = 0
         if type(body) is not FileBody or request.method == "HEAD":
             self.send(head)
         elif send_at_once(head, body, self):
-            self.count(request, response.status, self._streamed)
+            self.count(request, response.status, self.streamed)
             self.exchange_over()
             return
         if self.exchange is None:
@@ -326,7 +329,7 @@ class Answering(Wire):
         """Send a piece of a streaming response's body; b"" sends nothing."""
         wire = self.http.data(data)
         if wire:
-            self._streamed += len(data)
+            self.streamed += len(data)
             self.send(wire)
 
     def send_from_file(
@@ -336,17 +339,8 @@ class Answering(Wire):
         sent = self.send_file(fd, offset, count, head)
         if sent:
             self.http.note_sent(sent)
-            self._streamed += sent
+            self.streamed += sent
         return sent
-
-    @property
-    def latest(self) -> float:
-        """See FileLink."""
-        return self.factory.tick.latest
-
-    def fetch(self, file: OpenFile, offset: int, count: int) -> Deferred[None]:
-        """See FileLink."""
-        return self.factory.disk_reads.fetch(file, offset, count)
 
     def stream_ended(self) -> None:
         """End a streaming response that is complete."""
@@ -364,7 +358,7 @@ class Answering(Wire):
             return
         if ending:
             self.send(ending)
-        self.count(exchange.request, exchange.status, self._streamed)
+        self.count(exchange.request, exchange.status, self.streamed)
         self.exchange_over()
 
     def stream_failed(self) -> None:

@@ -22,7 +22,9 @@ from httpx_tw.transport.undelivered import undelivered_bytes
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
+    from twisted.internet.defer import Deferred
 
+    from httpx_tw.app.files.opened import OpenFile
     from httpx_tw.server.factory import HTTPFactory
 
 __all__ = ["Phase", "Wire"]
@@ -142,6 +144,15 @@ class Wire:
         sent = send_file(self.transport, fd, offset, count, head)
         self.factory.bytes_sent += len(head) + (sent or 0)
         return sent
+
+    @property
+    def latest(self) -> float:
+        """The time as of this tick: see Tick."""
+        return self.factory.tick.latest
+
+    def fetch(self, file: OpenFile, offset: int, count: int) -> Deferred[None]:
+        """Fetch a part of a file from its disk: see DiskReads."""
+        return self.factory.disk_reads.fetch(file, offset, count)
 
     def wait_for_room(self) -> None:
         """Have ``drained`` called when the socket takes more."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from httpx_tw.app.files.cache import FileCache, Resource, Variant
+from httpx_tw.app.files.cache import FileCache, Resource
 from httpx_tw.app.files.opened import OpenFile
+from httpx_tw.app.files.ready import ReadyFile
 from tests.app.files.trees import make_tree, put
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Cache(SynchronousTestCase):
         file = OpenFile.at(self.public / name)
         if in_memory:
             self.assertTrue(file.read_content())
-        return Resource(Variant(file, file.fields()))
+        return Resource(ReadyFile(file, file.fields()))
 
     def kept(self, names: Iterable[str]) -> str:
         return "".join(name for name in names if self.cache.get(name) is not None)
@@ -58,7 +59,7 @@ class Cache(SynchronousTestCase):
         before = self.cache.checked("a", self.resource(), 1.0)
         self.assertIs(self.cache.checked("a", coded, 2.0), coded)
         again = self.resource()
-        again.coded["gzip"] = Variant(OpenFile.at(self.public / "a.txt"), [])
+        again.coded["gzip"] = ReadyFile(OpenFile.at(self.public / "a.txt"), [])
         self.assertIs(self.cache.checked("a", again, 3.0), coded)
         again = self.resource()
         again.coded["gzip"] = self.resource(name="sub/b.txt").plain

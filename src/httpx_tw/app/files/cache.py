@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from httpx_tw.app.files.opened import OpenFile
-    from httpx_tw.headers import HeaderPairs
+    from httpx_tw.app.files.ready import ReadyFile
 
-__all__ = ["MAX_OPEN", "MAX_RESOURCES", "TRUSTED", "FileCache", "Resource", "Variant"]
+__all__ = ["MAX_OPEN", "MAX_RESOURCES", "TRUSTED", "FileCache", "Resource"]
 
 TRUSTED: Final = 1.0
 """Seconds until a path is walked again."""
@@ -28,20 +27,12 @@ MAX_OPEN: Final = 64
 eighth of the descriptors, 1,024 at most, to others."""
 
 
-@dataclass(slots=True)
-class Variant:
-    """A file, and the fields that go with it in each answer."""
-
-    file: OpenFile
-    fields: HeaderPairs
-
-
 @dataclass(slots=True, eq=False)
 class Resource:
     """What is behind one path: a file, and what it looks like in other codings."""
 
-    plain: Variant
-    coded: dict[str, Variant] = field(default_factory=dict)
+    plain: ReadyFile
+    coded: dict[str, ReadyFile] = field(default_factory=dict)
     """By coding; in the order in which we prefer them."""
     checked_at: float = 0.0
 

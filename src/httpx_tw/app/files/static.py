@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 from httpx_tw.app.conditions import is_conditional
 from httpx_tw.app.content_coding import IDENTITY, best_coding
 from httpx_tw.app.files.body import FileBody
-from httpx_tw.app.files.cache import TRUSTED, FileCache, Resource, Variant
+from httpx_tw.app.files.cache import TRUSTED, FileCache, Resource
 from httpx_tw.app.files.directory import Directory, IsDirectory
 from httpx_tw.app.files.listing import listing_page
+from httpx_tw.app.files.ready import ReadyFile
 from httpx_tw.app.media_types import is_compressible, media_type
 from httpx_tw.app.response import Response
 from httpx_tw.errors import HTTPError
@@ -79,7 +80,7 @@ class StaticFiles:
         self._seconds = seconds
         self._cache = FileCache()
 
-    def __call__(self, request: Request) -> Response:
+    def __call__(self, request: Request) -> Response | ReadyFile:
         """Answer with the file that the path names.
 
         :raises HTTPError: see Directory.open.
@@ -101,7 +102,7 @@ class StaticFiles:
                 return _with_slash(request)
         return self._answer(request, resource)
 
-    def _answer(self, request: Request, resource: Resource) -> Response:
+    def _answer(self, request: Request, resource: Resource) -> Response | ReadyFile:
         variant = resource.plain
         if resource.coded:
             coding = _best_coding(
@@ -109,14 +110,13 @@ class StaticFiles:
             )
             if coding != IDENTITY:
                 variant = resource.coded[coding]
-        file = variant.file
-        content = file.content
-        if content is None or is_conditional(request.head.headers):
-            return Response.of_file(FileBody(file), variant.fields)
-        # Most requests for most files: no body object, nothing left to decide.
-        return Response.of_file(content, variant.fields)
+        if is_conditional(request.head.headers):
+            return Response.of_file(FileBody(variant.file), variant.fields)
+        return variant
 
-    def _directory_at(self, request: Request, path: str, now: float) -> Response:
+    def _directory_at(
+        self, request: Request, path: str, now: float
+    ) -> Response | ReadyFile:
         if self._index is not None:
             try:
                 found = self._checked(path, path + self._index, now)
@@ -152,10 +152,10 @@ class StaticFiles:
         file = self._directory.open(name)
         coded = self._coded(name, file) if is_compressible(kind) else {}
         fields = self._fields(kind, file, "", varies=bool(coded))
-        resource = Resource(Variant(file, fields))
+        resource = Resource(ReadyFile(file, fields))
         for coding, other in coded.items():
             fields = self._fields(kind, other, coding, varies=True)
-            resource.coded[coding] = Variant(other, fields)
+            resource.coded[coding] = ReadyFile(other, fields)
         for variant in (resource.plain, *resource.coded.values()):
             if variant.file.size <= CONTENT_LIMIT:
                 variant.file.read_content()
