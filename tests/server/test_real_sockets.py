@@ -26,12 +26,15 @@ from twisted.internet.endpoints import (
     SSL4ServerEndpoint,
     wrapClientTLS,
 )
+from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.task import deferLater
 from twisted.internet.utils import getProcessOutputAndValue
 
 from httpx_tw import HTTPFactory, Request, Response, Server, SwitchProtocols
+from httpx_tw.transport.listener import TLSStreamPort
 from tests.server.live import QUICK, LiveTestCase, RawClient, reactor
 from tests.server.test_connection import Told
+from tests.transport.tls_pair import pem
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -338,6 +341,41 @@ class TLSConversations(Conversations):
         )
         loaded: ssl.PrivateCertificate = ssl.PrivateCertificate.loadPEM(pem)
         return loaded
+
+
+class DirectTLSConversations(TLSConversations):
+    """The same over the direct transport, which endpoint strings get."""
+
+    async def open(self, **options: Any) -> RawClient:
+        directory = mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        both = Path(directory, "both.pem")
+        both.write_bytes(b"".join(pem()))
+        self.trust: Any = ssl.Certificate.loadPEM(pem()[0])
+        self.server = Server(self.app, **options)
+        files = f"privateKey={both}:certKey={both}"
+        await self.server.start(reactor, [f"ssl:0:interface=127.0.0.1:{files}"])
+        if IReactorFDSet.providedBy(reactor):
+            self.assertIsInstance(self.server._ports[0], TLSStreamPort)
+        self.addCleanup(self.server.stop)
+        return await self.again()
+
+    async def test_an_idle_client_does_not_hold_up_the_stop(self) -> None:
+        client = await self.open()
+        client.send(HEAD)
+        await client.answers(1)
+        client.tcp.pauseProducing()  # it pools the connection, and does not look
+        await self.server.stop()
+        client.tcp.resumeProducing()
+        await client.closed()
+
+    async def test_a_request_knows_that_it_came_over_tls(self) -> None:
+        self.app.get("/scheme", lambda request: f"{request.scheme} {request.is_secure}")
+        client = await self.open()
+        client.send("GET /scheme HTTP/1.1\nHost: a\nConnection: close\n\n")
+        (answer,) = await client.answers(1)
+        self.assertEqual(answer.body, b"https True")
+        await client.closed()
 
 
 class Curl(LiveTestCase):

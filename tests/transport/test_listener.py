@@ -15,16 +15,20 @@ from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
+from httpx_tw.transport import openssl
 from httpx_tw.transport.listener import (
     ACCEPT_BATCH,
     AcceptGate,
     ListeningReactor,
     StreamPort,
+    TLSStreamPort,
 )
 from httpx_tw.transport.stream_server import StreamServer
 from tests.server.live import LiveTestCase, reactor
+from tests.transport.tls_pair import Serves
 
 
 class FakePort:
@@ -351,6 +355,31 @@ class Reactors(LiveTestCase):
         other = ListeningReactor(noting, self.gate, 77)
         adopted: Any = other.adoptStreamPort(3, socket.AF_UNIX, self.factory)
         self.assertEqual(adopted, "adopted")
+
+    async def test_what_endpoints_wrap_in_tls_is_done_directly(self) -> None:
+        wrapped = TLSMemoryBIOFactory(Serves(), False, self.factory, clock=reactor)
+        bound = socket.socket()
+        bound.bind(("127.0.0.1", 0))
+        bound.listen()
+        for port in (
+            self.listening.listenTCP(0, wrapped, 50, "127.0.0.1"),
+            self.listening.listenSSL(0, self.factory, Serves(), 50, "127.0.0.1"),
+            self.listening.adoptStreamPort(bound.fileno(), socket.AF_INET, wrapped),
+        ):
+            made: Any = port
+            self.assertIs(type(made), TLSStreamPort)
+            self.assertIs(made.gate, self.gate)
+            self.assertIs(made.factory, self.factory)
+            self.assertEqual(made.close_timeout, 0)
+            await made.stopListening()
+        bound.close()
+
+    async def test_or_by_twisted_where_it_cannot_be(self) -> None:
+        self.patch(openssl, "_CAN_ATTACH", False)
+        port: Any = self.listening.listenSSL(0, self.factory, Serves())
+        self.assertIs(type(port), StreamPort)
+        self.assertIs(type(port.factory), TLSMemoryBIOFactory)
+        await port.stopListening()
 
     def test_a_reactor_without_descriptors_makes_its_own(self) -> None:
         noting = Noting()

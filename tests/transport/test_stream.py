@@ -7,19 +7,22 @@ import socket
 from typing import Any
 
 from twisted.internet import tcp, unix
-from twisted.internet.interfaces import IPullProducer
+from twisted.internet.interfaces import IPullProducer, ISSLTransport
 from twisted.internet.protocol import Protocol
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
+from zope.interface import directlyProvides, implementer, providedBy
 
 from httpx_tw.testing.memory import MemoryTransport
 from httpx_tw.transport.stream import (
+    can_half_close,
     can_write_through,
     unsent_bytes,
     write_through,
     writer_for,
 )
 from httpx_tw.transport.stream_server import StreamServer
+from httpx_tw.transport.tls_port import TLSServer
 
 
 class StillReactor:
@@ -175,6 +178,16 @@ class Choices(SynchronousTestCase):
             self.assertFalse(can_write_through(transport))
         writer_for(memory)(memory, b"hello")
         self.assertEqual(memory.take(), b"hello")
+
+    def test_who_can_end_its_side_alone(self) -> None:
+        plain: Any = tcp.Server.__new__(tcp.Server)
+        direct: Any = TLSServer.__new__(TLSServer)
+        over: Any = TLSMemoryBIOProtocol.__new__(TLSMemoryBIOProtocol)
+        directlyProvides(over, *providedBy(plain), ISSLTransport)
+        memory: Any = object()
+        found = [can_half_close(each) for each in (plain, direct, over, memory)]
+        self.assertEqual(found, [True, True, False, False])
+        self.assertIs(writer_for(direct), TLSServer.write)
 
     def test_what_waits_below_a_wrapper_is_seen(self) -> None:
         class Wrapper:
