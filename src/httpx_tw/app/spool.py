@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class SpooledBody:
             self.file.seek(position)
 
     def __del__(self) -> None:
-        # An endpoint that was given up on may read on: only when nobody has it.
-        if hasattr(self, "file"):
+        # An endpoint that was given up on may read on: only when nobody has it. What a
+        # full disk did not take is tried again now, and may fail again.
+        with suppress(OSError, AttributeError):
             self.file.close()

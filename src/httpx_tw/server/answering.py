@@ -12,14 +12,14 @@ from twisted.python.failure import Failure
 from httpx_tw.app.files.body import FileBody
 from httpx_tw.app.files.ready import ReadyFile
 from httpx_tw.app.response import Response, to_json, to_response
-from httpx_tw.app.route import ANYWHERE
+from httpx_tw.app.route import ANYWHERE, ON_WORKER
 from httpx_tw.app.upgrade import SwitchProtocols
 from httpx_tw.errors import (
+    DeadlinePassed,
     HTTPError,
     LocalProtocolError,
-    PoolStopped,
-    QueueFull,
     RemoteProtocolError,
+    WorkerPoolError,
 )
 from httpx_tw.headers import checked_value
 from httpx_tw.protocol.grammar import list_members
@@ -30,6 +30,7 @@ from httpx_tw.server.file_sending import send_at_once
 from httpx_tw.server.on_workers import (
     ResponseWriter,
     call_on_worker,
+    inner_call,
     is_plain_stream,
     iterate_on_worker,
 )
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from httpx_tw.app.route import Route
     from httpx_tw.headers import HeaderPairs
     from httpx_tw.server.factory import HTTPFactory
+    from httpx_tw.server.threads import Call, Threads
 
 __all__ = ["DISCARD_LIMIT", "Answering"]
 
@@ -58,6 +60,7 @@ _MANY_LENGTHS: Final = 1024
 _LENGTHS: Final = tuple(b"%d\r\n\r\n" % length for length in range(_MANY_LENGTHS))
 
 _IDLE: Final = Phase.IDLE
+_PROCESSING: Final = Phase.PROCESSING
 _WRITING: Final = Phase.WRITING
 _LINGERING: Final = Phase.LINGERING
 
@@ -68,6 +71,7 @@ class Answering(Wire):
     __slots__ = (
         "_at_work",
         "_call",
+        "_lender",
         "exchange",
         "http",
         "streamed",
@@ -79,9 +83,11 @@ class Answering(Wire):
         self.http = ServerSide(factory.parser, factory.limits)
         # The exchange going on, if it takes longer than one call.
         self.exchange: Exchange | None = None
-        # The request a worker has, and the call that can be cancelled.
+        # The request a worker has, and the call that can be given up.
         self._at_work: Request | None = None
-        self._call: Any = None
+        self._call: Call | None = None
+        # Whose worker has it, or had the latest: what that one posts goes there.
+        self._lender: Threads | None = None
         self.streamed = 0  # bytes of response body sent, before chunking
         # Who has the connection after a switch of protocols.
         self.switched_to: Any = None
@@ -92,7 +98,7 @@ class Answering(Wire):
 
     def processing(self, route: Route) -> None:
         """Note that a handler is at work, and how long it may be."""
-        self.phase = Phase.PROCESSING
+        self.phase = _PROCESSING
         timeout = (
             self.factory.timeouts.handler if route.timeout is None else route.timeout
         )
@@ -158,31 +164,33 @@ class Answering(Wire):
 
     def _hand_over(self, request: Request) -> None:
         """Have a worker thread call the handler."""
-        self.processing(request.route)
-        threads = self.factory.threads
-        self._at_work = request
+        factory = self.factory
+        self._lender = threads = factory.threads
+        timeout = request.route.timeout
+        # processing(), with a call less.
+        self.phase = _PROCESSING
+        if timeout is None:
+            self.deadline = factory.tick.latest + threads.timeout
+        else:
+            self.set_deadline(timeout)
         try:
-            self._call = threads.offload(call_on_worker, request, self._worked)
-        except (QueueFull, PoolStopped):
-            self._at_work = None
-            self.settle(request, self.factory.overload_response())
+            self._call = call = threads.offload(call_on_worker, request, self._worked)
+        except WorkerPoolError:
+            self.settle(request, factory.overload_response())
             return
-        if threads.waiting and type(self._call) is WaitingCall:
+        self._at_work = request
+        if type(call) is WaitingCall:
             self.pause_reading()
 
     def _worked(self, result: Any, failure: Failure | None) -> None:
         """Go on with what a worker returned."""
-        threads = self.factory.threads
-        if threads.waiting:
-            threads.refill()
-        if type(result) is ResponseWriter:
-            return  # which has told the rest to begin_response
         request, self._at_work, self._call = self._at_work, None, None
         assert request is not None
         if failure is not None:
             self.failed(request, failure)
         elif self._answered(request, result):
-            self.resume_reading()
+            if self._read_paused:
+                self.resume_reading()
             return
         if self.phase is _IDLE:
             # It was answered at once; what is answered later goes on by itself.
@@ -194,16 +202,28 @@ class Answering(Wire):
 
     def begin_response(self, request: Request, response: Response) -> None:
         """Send *response*, which a worker thread begins to write."""
-        if self._at_work is request:
-            self._at_work = self._call = None
-            self.settle(request, response)
-        if self.exchange is None or self.exchange.request is not request:
-            # The client went, or it could not be sent, or it has ended already.
+        call = self._call
+        if call is None or self._at_work is not request:
+            # Nobody waits for it any more.
             request.writer.lose()
+            return
+        # The worker may go on when its response has ended, and the next request be
+        # with another by then: how its call ends is of no interest.
+        call.disown()
+        self._at_work = self._call = None
+        try:
+            self._respond(request, response)
+        except Exception:  # noqa: BLE001  # as in settle
+            request.writer.lose()
+            self.failed(request, Failure())
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
-        """Have *function* called on the reactor thread. From any thread."""
-        self.factory.threads.post(function, *args)
+        """Have *function* called on the reactor thread. From the worker's.
+
+        :raises PoolStopped: when the workers have been stopped without it.
+        """
+        assert self._lender is not None
+        self._lender.post(function, *args)
 
     def call_endpoint(
         self, function: Callable[[Request], Any], request: Request, place: int
@@ -216,32 +236,40 @@ class Answering(Wire):
         def finished(result: Any, failure: Failure | None) -> None:
             answer.callback(result if failure is None else failure)
 
-        call = self.factory.threads.offload(function, request, finished)
-        return answer
+        call = self.factory.threads.offload(inner_call(function), request, finished)
+        return answer.addCallback(_run_if_coroutine)
 
-    def gives_to_workers(self, request: Request, stream: Any) -> bool:
-        """Whether a worker is to advance *stream*, a response's body."""
-        return (
-            request.route.thread is not False
-            and self.factory.offload_from <= ANYWHERE
-            and is_plain_stream(stream)
-        )
+    def written_by_worker(self, request: Request, stream: Any) -> ResponseWriter | None:
+        """Have a worker advance *stream*, a response's body, if it may block.
 
-    def advance_on_worker(self, writer: ResponseWriter, stream: Any) -> None:
-        """Have a worker write what *stream* gives to *writer*.
-
-        It has its turn when the queue has room: the response has begun.
+        None: it is for the reactor thread. The worker has its turn when the queue has
+        room, whatever the policy: the response has begun.
         """
-        pool = self.factory.threads.pool
-        pool.submit(iterate_on_worker, writer, stream).addErrback(writer.abort)
+        route = request.route
+        place = ON_WORKER if route.thread else ANYWHERE
+        if (
+            place < self.factory.offload_from
+            or route.thread is False
+            or route.streams
+            or not is_plain_stream(stream)
+        ):
+            return None
+        threads = self.factory.threads
+        writer = ResponseWriter(threads.post)
+        writing = threads.submit(iterate_on_worker, writer, stream)
+        writing.addErrback(writer.abort)
+        return writer
 
-    def _leave_worker(self) -> bool:
+    def _leave_worker(self, *, in_time: bool = True) -> bool:
         """Want nothing more of the worker; whether there was one at work."""
         call, self._call = self._call, None
         self._at_work = None
         if call is None:
             return False
-        call.cancel()
+        if in_time:
+            call.cancel()
+        else:
+            call.time_out()
         return True
 
     def settle(self, request: Request, result: Any) -> None:
@@ -264,18 +292,21 @@ class Answering(Wire):
     def _exchange_for(self, request: Request) -> Exchange:
         if self.exchange is None:
             self.exchange = Exchange(self, request, 0)
-        if self.phase is not Phase.PROCESSING:
+        if self.phase is not _PROCESSING:
             self.processing(request.route)
         return self.exchange
 
     def failed(self, request: Request, failure: Failure) -> None:
-        """Answer for a handler that raised, or that no worker could take."""
-        if failure.check(QueueFull, PoolStopped):
+        """Answer for a handler that raised, or that no worker could take or finish."""
+        if failure.check(WorkerPoolError):
             response: Any = self.factory.overload_response()
+        elif failure.type is DeadlinePassed:  # a pool's: subclasses are of others
+            self.factory.deadlines_passed += 1
+            response = self.factory.timeout_response()
         else:
             response = self.factory.app.error_response(request, failure)
-        if not failure.check(HTTPError, RemoteProtocolError, QueueFull, PoolStopped):
-            self.factory.handler_errors += 1
+            if not failure.check(HTTPError, RemoteProtocolError):
+                self.factory.handler_errors += 1
         if self.phase >= _WRITING:
             # The connection was refused or lost meanwhile, or its response had begun.
             _drop(response)
@@ -450,3 +481,7 @@ def _drop(result: Any) -> None:
     """Let go of what a handler returned: a coroutine warns if it never runs."""
     if isinstance(result, CoroutineType):
         result.close()
+
+
+def _run_if_coroutine(result: Any) -> Any:
+    return Deferred.fromCoroutine(result) if type(result) is CoroutineType else result

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from httpx_tw.app.percent import decoded_path
@@ -38,6 +37,8 @@ from httpx_tw.server.exchange import Exchange
 from httpx_tw.server.wire import Phase
 
 if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
     from httpx_tw.app.route import Route
     from httpx_tw.protocol.http1 import Event
     from httpx_tw.server.factory import HTTPFactory
@@ -284,7 +285,11 @@ class HTTP1Connection(Answering):
         if exchange is None:
             self._discard(data)
             return
-        exchange.body_received(data, self.factory.seconds())
+        try:
+            exchange.body_received(data, self.factory.seconds())
+        except OSError:
+            self._cannot_keep_body()
+            return
         if self.phase is Phase.PROCESSING:
             # The handler's time counts from the last byte it was sent.
             self.processing(exchange.request.route)
@@ -307,9 +312,14 @@ class HTTP1Connection(Answering):
             try:
                 request.give_body(exchange.collected())
             except OSError:
-                self.failed(request, Failure())
+                self._cannot_keep_body()
                 return
             self.answer(request)
+
+    def _cannot_keep_body(self) -> None:
+        _log.failure("a request body could not be kept in a temporary file")
+        self.factory.handler_errors += 1
+        self.refuse(503, "the body could not be kept")
 
     # The end of an exchange
 
@@ -400,7 +410,7 @@ class HTTP1Connection(Answering):
                 self.exchange.abandon(DeadlinePassed("the handler took too long"))
             else:
                 # The thread goes on: nothing can stop it. Nobody waits for it any more.
-                self._leave_worker()
+                self._leave_worker(in_time=False)
             self.settle(request, self.factory.timeout_response())
         elif phase is Phase.HEAD and not self.http.is_idle:
             self.refuse(408, "the head took too long")

@@ -19,12 +19,11 @@ from httpx_tw.app.body import RequestBody
 from httpx_tw.app.files.body import FileBody
 from httpx_tw.app.spool import MAX_IN_MEMORY, SpooledBody
 from httpx_tw.app.trailers import Trailers, trailer_lines
-from httpx_tw.errors import BodyTooLarge, RemoteProtocolError
+from httpx_tw.errors import BodyTooLarge
 from httpx_tw.server import coroutines
 from httpx_tw.server.deadlines import Pace
 from httpx_tw.server.file_sending import send_file_body
-from httpx_tw.server.on_workers import ResponseWriter
-from httpx_tw.server.streaming import BodyConsumer
+from httpx_tw.server.streaming import BodyConsumer, octets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -110,6 +109,8 @@ class Exchange:
         """Take a piece of body.
 
         :raises BodyTooLarge: when a collected body goes over its limit.
+        :raises OSError: when it is too large for memory, and there is no room for it in
+            a file either.
         """
         assert self.pace is not None
         self.pace.moved(len(data), now)
@@ -122,12 +123,7 @@ class Exchange:
         if self._spool is None and self._size <= MAX_IN_MEMORY:
             self._pieces.append(data)
             return
-        try:
-            self._keep_in_file(data)
-        except OSError as error:
-            _log.failure("a request body could not be kept in a temporary file")
-            message = "the body could not be kept"
-            raise RemoteProtocolError(message, 503) from error
+        self._keep_in_file(data)
 
     def _keep_in_file(self, data: bytes) -> None:
         spool = self._spool
@@ -238,9 +234,7 @@ class Exchange:
             await BodyConsumer(self._send_piece, self._until_drained).consume(body)
         elif isinstance(body, AsyncIterable):
             await self._send_async(body)
-        elif self._connection.gives_to_workers(self.request, body):
-            writer = ResponseWriter(self._connection.post)
-            self._connection.advance_on_worker(writer, body)
+        elif writer := self._connection.written_by_worker(self.request, body):
             await self._send_async(writer)
         else:
             await self._send_plain(body)
@@ -269,7 +263,7 @@ class Exchange:
 
     def _send_piece(self, piece: bytes | str) -> bool:
         """Send *piece*; False: wait until drained before the next."""
-        data = piece.encode() if isinstance(piece, str) else bytes(piece)
+        data = octets(piece)
         connection = self._connection
         connection.send_body(data)
         self._turn += max(len(data), _PIECE)

@@ -223,9 +223,6 @@ class HTTPFactory:
     def _ticked(self, now: float) -> None:
         self.fixed.refresh(self._wall_clock())
         self.gate.retry()
-        if self.threads is not None:
-            # A call nobody waits for any more has made room without saying so.
-            self.threads.refill()
         for connection in list(self._connections):
             # Most are idle, in time, and done with in this comparison.
             if (

@@ -11,29 +11,36 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IBodyProducer
 
 from httpx_tw.app.files.body import FileBody
 from httpx_tw.app.response import Response, to_response
-from httpx_tw.errors import ConnectionLost, LocalProtocolError
+from httpx_tw.errors import ConnectionLost, LocalProtocolError, PoolStopped
+from httpx_tw.server.streaming import octets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
     from httpx_tw.app.request import Request
+    from httpx_tw.app.route import Endpoint
 
 __all__ = [
     "ResponseWriter",
     "begin_response",
     "call_on_worker",
+    "inner_call",
     "is_plain_stream",
     "iterate_on_worker",
 ]
+
+_log = Logger()
 
 _HIGH_WATER: Final = 64 * 1024
 """Bytes a worker may be ahead of its connection; the connection buffers as much."""
@@ -79,18 +86,20 @@ class ResponseWriter:
         """Send *data*; wait while the client is more than 64 KiB behind.
 
         :raises ConnectionLost: when the client is gone, or the response was given up.
+        :raises LocalProtocolError: when the response has ended.
         """
         if not data:
             return
         with self._room:
             self._check()
+            is_first = not self._ahead
             self._pieces.append(data)
             self._ahead += len(data)
-            if self._ahead == len(data):
-                self._post(self._wake)
-            while self._ahead > _HIGH_WATER and not self._is_lost:
-                self._room.wait()
-            self._check()
+        if is_first:
+            # Later ones need not wake it: it has not been here to take this one.
+            self._tell_reactor()
+        if self._ahead > _HIGH_WATER:
+            self._wait_for_room()
 
     def finish(self) -> None:
         """Say that the response is complete. Once it has ended this does nothing."""
@@ -99,14 +108,22 @@ class ResponseWriter:
     def abort(self, failure: Failure) -> None:
         """Give up: the connection ends, so that no client takes this for the whole.
 
-        *failure* is logged. Once the response has ended this does nothing.
+        *failure* is logged. Once the response has ended that is all; and where the
+        client has gone, its ConnectionLost is no news.
         """
-        self._end(failure)
+        if not (self._end(failure) or failure.check(ConnectionLost)):
+            _log.failure("an endpoint failed when its response was over", failure)
 
     @property
     def is_over(self) -> bool:
         """Whether it was finished or given up, or the client has gone."""
         return self._is_over or self._is_lost
+
+    def _wait_for_room(self) -> None:
+        with self._room:
+            while self._ahead > _HIGH_WATER and not self._is_lost:
+                self._room.wait()
+            self._check()
 
     def _check(self) -> None:
         if self._is_lost:
@@ -114,22 +131,31 @@ class ResponseWriter:
         if self._is_over:
             raise LocalProtocolError("the response has ended")
 
-    def _end(self, failure: Failure | None) -> None:
+    def _end(self, failure: Failure | None) -> bool:
         with self._room:
             if self.is_over:
-                return
+                return False
             self._is_over = True
             self._error = failure
+        with suppress(ConnectionLost):
+            self._tell_reactor()
+        return True
+
+    def _tell_reactor(self) -> None:
+        try:
             self._post(self._wake)
+        except PoolStopped:
+            self.lose()
+            raise ConnectionLost("the server has stopped") from None
 
     # Called on the reactor thread
 
     def lose(self) -> None:
-        """Tell the worker that nobody reads any more."""
+        """Tell the worker that nobody reads any more. From any thread."""
         with self._room:
             self._is_lost = True
             self._pieces.clear()
-            self._room.notify()
+            self._room.notify_all()
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -169,23 +195,40 @@ def begin_response(request: Request, response: Response) -> ResponseWriter:
     ``content_length`` is not None, so many bytes must be written. The endpoint returns
     the writer, ended or not: one that was not ended is given up.
 
-    :raises LocalProtocolError: when the request is being answered already, or is not on
-        a worker thread.
+    Call it on the thread the endpoint was called on.
+
+    :raises LocalProtocolError: when the request is being answered already, or there is
+        middleware around the endpoint, which waits for what it returns.
+    :raises ConnectionLost: when the server has stopped meanwhile.
     """
     if getattr(request, "writer", None) is not None:
         raise LocalProtocolError("this request is being answered already")
+    route = request.route
+    if route.call is not route.endpoint:
+        raise LocalProtocolError(
+            f"{route.pattern} has middleware, which would be passed by: return a"
+            " Response instead"
+        )
+    return _begin(request, response)
+
+
+def _begin(request: Request, response: Response) -> ResponseWriter:
     link: Any = request.link
     request.writer = writer = ResponseWriter(link.post)
     response.body = writer
-    link.post(link.begin_response, request, response)
+    try:
+        link.post(link.begin_response, request, response)
+    except PoolStopped:
+        writer.lose()
+        raise ConnectionLost("the server has stopped") from None
     return writer
 
 
 def call_on_worker(request: Request) -> Any:
     """Call the request's endpoint on the worker thread this runs on.
 
-    Returns what the reactor thread is to settle: a simple value, a Response, or the
-    ResponseWriter that has dealt with everything.
+    Returns what the reactor thread is to settle. Once the endpoint has begun to write
+    its response nobody asks for that any more.
     """
     try:
         result = request.route.call(request)
@@ -193,32 +236,55 @@ def call_on_worker(request: Request) -> Any:
             return result
         return _settled(request, result)
     except BaseException:
-        writer = getattr(request, "writer", None)
+        writer: Any = getattr(request, "writer", None)
         if writer is None:
             raise
         writer.abort(Failure())
         return writer
 
 
-def _settled(request: Request, result: Any) -> Any:
-    if isinstance(result, ResponseWriter):
-        if not result.is_over:
-            message = "the endpoint returned before it had finished its response"
-            result.abort(Failure(LocalProtocolError(message)))
+def inner_call(function: Endpoint) -> Endpoint:
+    """Return what calls *function* on a worker, for an ``async def`` around it."""
+
+    def call(request: Request) -> Any:
+        result = function(request)
+        if isinstance(result, Deferred):
+            _refuse_deferred(request)
         return result
+
+    return call
+
+
+def _refuse_deferred(request: Request) -> None:
+    # It belongs to the reactor thread, and may be firing there right now.
+    raise LocalProtocolError(
+        f"the plain endpoint of {request.route.pattern} returned a Deferred from a"
+        " worker thread: register it with thread=False, or make it async def"
+    )
+
+
+def _settled(request: Request, result: Any) -> Any:
+    writer: Any = getattr(request, "writer", None)
+    if writer is not None:
+        if result is not writer:
+            raise LocalProtocolError("the endpoint returned something else than writer")
+        if not writer.is_over:
+            raise LocalProtocolError("the endpoint did not finish its response")
+        return writer
     if isinstance(result, Deferred):
-        # It belongs to the reactor thread, and may be firing there right now.
-        raise LocalProtocolError(
-            f"the plain endpoint of {request.route.pattern} returned a Deferred from a"
-            " worker thread: register it with thread=False, or make it async def"
-        )
+        _refuse_deferred(request)
     if hasattr(result, "__await__"):
         return result  # a coroutine that has not begun runs on the reactor thread
     response = result if isinstance(result, Response) else _try_response(result)
     if response is None or not is_plain_stream(response.body):
         return result
     pieces = response.body
-    writer = begin_response(request, response)
+    if request.method == "HEAD":
+        # Nobody would see it, and it may have no end.
+        response.body = ()
+        _close(pieces)
+        return response
+    writer = _begin(request, response)
     iterate_on_worker(writer, pieces)
     return writer
 
@@ -249,14 +315,16 @@ def iterate_on_worker(writer: ResponseWriter, pieces: Any) -> None:
     try:
         try:
             for piece in pieces:
-                writer.write(piece.encode() if isinstance(piece, str) else bytes(piece))
+                writer.write(octets(piece))
         finally:
-            close = getattr(pieces, "close", None)
-            if close is not None:
-                close()
-    except ConnectionLost:
-        writer.finish()  # does nothing if it is us who are lost, as nearly always
+            _close(pieces)
     except BaseException:  # noqa: BLE001  # whatever it is, the stream cannot go on
         writer.abort(Failure())
     else:
         writer.finish()
+
+
+def _close(pieces: Any) -> None:
+    close = getattr(pieces, "close", None)
+    if close is not None:
+        close()

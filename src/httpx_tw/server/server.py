@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
@@ -35,6 +36,9 @@ __all__ = ["Server", "tcp_endpoint"]
 _log = Logger()
 
 DEFAULT_WORKERS: Final = WorkerPoolConfig()
+
+_LAST_WORDS: Final = 1.0
+"""Seconds that calls nobody waits for any more have on stop, to end by themselves."""
 
 
 def tcp_endpoint(host: str, port: int) -> str:
@@ -109,7 +113,7 @@ class Server:
         # The pool for plain endpoints, and what it is made of; None: not enabled.
         self._threading: tuple[WorkerPoolConfig | WorkerPool, Overload] | None = None
         self._threads: Threads | None = None
-        self._leaving: list[Deferred[Any]] = []  # pools that are being stopped
+        self._leaving: list[Threads] = []  # being stopped: others are in their place
         self._ports: list[IListeningPort] = []
         self._reactor: Any = None
         self.get = app.get
@@ -178,16 +182,28 @@ class Server:
 
     def _use_threads(self) -> None:
         if self._threads is not None:
-            self._leaving.append(self._threads.stop(self.timeouts.drain))
+            self._leave_threads(self._threads)
         workers, overload = self._threading or (DEFAULT_WORKERS, Overload.REJECT)
+        timeout = self.timeouts.handler
         if isinstance(workers, WorkerPoolConfig):
-            workers = WorkerPool(workers)
+            # The pool knows of no route's own timeout, nor that a response which has
+            # begun may take its time: the connections keep it.
+            timeouts = timeout, workers.request_timeout_ms / 1000
+            timeout = min(filter(None, timeouts), default=0)
+            workers = WorkerPool(replace(workers, request_timeout_ms=0))
         takes_from = ANYWHERE if self.is_threading_enabled else ON_WORKER
-        self._threads = Threads(self._reactor, workers, overload, takes_from)
+        threads = Threads(self._reactor, workers, overload, takes_from, timeout=timeout)
         if self.is_threading_enabled:
-            self._threads.start()
+            threads.start()
+        self._threads = threads
         assert self._factory is not None
-        self._factory.use_threads(self._threads)
+        self._factory.use_threads(threads)
+
+    def _leave_threads(self, threads: Threads) -> None:
+        """Let *threads* finish what they have taken on, which has deadlines."""
+        self._leaving.append(threads)
+        left = threads.stop(self.timeouts.drain or DEFAULT_TIMEOUTS.drain)
+        left.addCallback(lambda _: self._leaving.remove(threads))
 
     def listen(self, port: int | None = None, host: str | None = None) -> None:
         """Bind, then run the reactor until it is stopped (SIGINT, SIGTERM).
@@ -321,12 +337,12 @@ class Server:
         self._stopped()
 
     async def _stop_threads(self) -> None:
-        leaving, self._leaving = self._leaving, []
-        if self._threads is not None:
-            # The requests are over: what still runs was given up by them.
-            leaving.append(self._threads.stop(0))
-        for each in leaving:
-            await each
+        # The requests are over. What runs yet was given up, and most of it notices: a
+        # stream where it writes the next piece.
+        patience = min(_LAST_WORDS, self.timeouts.drain)
+        threads = [*self._leaving, *([self._threads] if self._threads else [])]
+        for stopping in [each.stop(patience) for each in threads]:
+            await stopping
 
     def _stopped(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -17,7 +17,21 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
     from twisted.web.iweb import IBodyProducer
 
-__all__ = ["BodyConsumer"]
+__all__ = ["BodyConsumer", "octets"]
+
+
+def octets(piece: Any) -> bytes:
+    """Return a piece of a body as bytes; str is sent as UTF-8.
+
+    :raises TypeError: for what is neither: ``bytes(5)``, for one, would be five NULs.
+    """
+    if type(piece) is bytes:
+        return piece
+    if isinstance(piece, str):
+        return piece.encode()
+    if isinstance(piece, bytes | bytearray | memoryview):
+        return bytes(piece)
+    raise TypeError(f"a piece of a body must be bytes or str, not {piece!r}")
 
 
 @implementer(IConsumer)

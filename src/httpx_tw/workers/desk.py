@@ -127,13 +127,14 @@ class Desk:
         """See Task.cancel."""
         return self.withdraw(task) is not None
 
-    def withdraw(self, task: Task) -> bool | None:
+    def withdraw(self, task: Task, outcome: str = "cancelled") -> bool | None:
         """Give *task* up for its submitter, who need not be told.
 
+        :param outcome: what it is counted as: "cancelled" or "timed_out".
         :returns: whether it never ran; None: it was over already.
         """
         with self.lock:
-            never_ran = self._take_out(task, "cancelled", None)
+            never_ran = self._take_out(task, outcome, None)
         self._use_room(never_ran)
         return never_ran
 

@@ -22,7 +22,7 @@ __all__ = ["PoolFuture", "Task", "ThreadTask", "apply", "name_of"]
 class _Desk(Protocol):
     def cancel(self, task: Task) -> bool: ...
 
-    def withdraw(self, task: Task) -> bool | None: ...
+    def withdraw(self, task: Task, outcome: str = ...) -> bool | None: ...
 
 
 class Task:
@@ -84,6 +84,17 @@ class Task:
         :returns: whether there was anything to give up: False when it is over.
         """
         return self.desk.cancel(self)
+
+    def time_out(self) -> bool:
+        """See cancel; but it is counted as timed out. For who keeps the time itself."""
+        return self.desk.withdraw(self, "timed_out") is not None
+
+    def disown(self) -> None:
+        """Let it go on, and be counted as any; ``finished`` will not be called.
+
+        On the reactor thread, where ``finished`` would be.
+        """
+        self.finished = _ignored
 
     def admit(self) -> None:
         """Hear that the wait for room is over."""
@@ -196,6 +207,10 @@ def apply(call: Call) -> Any:
     """Make *call*: a function, its arguments and its named arguments."""
     function, arguments, named = call
     return function(*arguments, **named)
+
+
+def _ignored(result: Any, failure: Failure | None) -> None:
+    """Take the place of ``finished``."""
 
 
 def name_of(task: Task) -> str:
