@@ -193,6 +193,13 @@ class ResponseBody:
         self.fail(ResponseTooLarge(f"a response body of more than {self._limit} bytes"))
         self._link.body_dropped()
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for more."""
+        if self._sink is not None:
+            return not self._sink.is_paused
+        return self._waiter is not None or self._wants_all
+
     # Called by whoever wants the body
 
     @property

@@ -316,8 +316,8 @@ class HTTP1Connection(Wire):
             if type(event) is bytes:
                 self._body_received(exchange, event)
             elif event is NEED_DATA:
-                if self._body is not None and not self._is_read_paused:
-                    self.deadline = self._tick.latest + exchange.timeout.read  # type: ignore[operator]  # see send
+                if self._body is not None:
+                    self._watch(exchange, self._body)
                 return
             elif type(event) is ResponseHead:
                 self._head_received(exchange, event)
@@ -327,6 +327,14 @@ class HTTP1Connection(Wire):
             if self.exchange is not exchange:
                 return
             event = http.next_event()
+
+    def _watch(self, exchange: Exchange, body: ResponseBody) -> None:
+        """Let the time run until the next piece, if somebody waits for it."""
+        if self._to_discard >= 0:
+            return
+        is_wanted = body.is_wanted and not self._is_read_paused
+        limit = exchange.timeout.read if is_wanted else NEVER
+        self.deadline = self._tick.latest + limit  # type: ignore[operator]  # see send
 
     def _head_received(self, exchange: Exchange, head: ResponseHead) -> None:
         if head.status < 200:

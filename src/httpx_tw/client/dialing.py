@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Protocol as TypingProtocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHandshakeListener, ISSLTransport
@@ -13,6 +14,7 @@ from twisted.internet.protocol import (
     connectionDone,
 )
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from httpx_tw.client.dns import AddressCache
@@ -42,7 +44,20 @@ if TYPE_CHECKING:
 
     MakeConnection: TypeAlias = Callable[[HandshakeListener | None], HTTP1Connection]
 
-__all__ = ["Dialer", "facts_of"]
+__all__ = ["Dialer", "MakesConnections", "facts_of"]
+
+
+class MakesConnections(TypingProtocol):
+    """What a pool needs of a dialer; it may be another than Dialer."""
+
+    async def dial(self, key: PoolKey, make: MakeConnection) -> HTTP1Connection:
+        """See Dialer.dial."""
+
+    def forget_addresses(self) -> None:
+        """See Dialer.forget_addresses."""
+
+    def close(self) -> None:
+        """See Dialer.close."""
 
 
 class Dialer:
@@ -55,6 +70,10 @@ class Dialer:
         self._reactor = reactor
         self._contexts = contexts
         self.addresses = AddressCache(reactor)
+
+    def forget_addresses(self) -> None:
+        """Look names up again."""
+        self.addresses.clear()
 
     def close(self) -> None:
         """Have TLS sessions written to their file, if they have one."""
@@ -179,7 +198,7 @@ class Dialer:
         """Put TLS with *server* between transport and *protocol*."""
         host, port, policy = server
         try:
-            creator = self._contexts_made().creator_for(host, port, policy)
+            creator = self._creator_for(host, port, policy)
             if ISSLTransport.providedBy(transport):
                 _wrap(transport, creator, protocol, self._reactor)
             else:
@@ -194,6 +213,11 @@ class Dialer:
             raise
         except Exception as error:
             raise ConnectFailed(f"TLS with {host}:{port} failed: {error}") from error
+
+    def _creator_for(self, host: str, port: int, policy: Any) -> Any:
+        if IPolicyForHTTPS.providedBy(policy):  # Twisted's own, of an Agent
+            return policy.creatorForNetloc(host.encode("ascii"), port)
+        return self._contexts_made().creator_for(host, port, policy)
 
     def _contexts_made(self) -> ClientContexts:
         if self._contexts is None:

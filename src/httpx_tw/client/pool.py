@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from httpx_tw.client.body import Decoder
+    from httpx_tw.client.dialing import MakesConnections
     from httpx_tw.client.exchange import Exchange
     from httpx_tw.client.pool_facts import PoolStatistics
     from httpx_tw.client.slots import Order
@@ -74,6 +75,7 @@ class ConnectionPool:
     :param config: None: the defaults.
     :param reactor: None: the one that is installed when the first request is made.
     :param contexts: where TLS contexts and sessions come from; None: its own.
+    :param dialer: what makes connections; None: a Dialer, with *contexts*.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class ConnectionPool:
         *,
         reactor: Any = None,
         contexts: ClientContexts | None = None,
+        dialer: MakesConnections | None = None,
     ) -> None:
         self.config = PoolConfig() if config is None else config
         self.limits = RESPONSE_LIMITS
@@ -92,7 +95,7 @@ class ConnectionPool:
         """The reactor's time; only once something was started."""
         self.tick: Tick
         self._contexts = contexts
-        self._dialer: Dialer
+        self._dialer = dialer
         self._slots: Slots[HTTP1Connection, Exchange] = Slots(self.config)
         self._connections: set[HTTP1Connection] = set()
         self._dialing: dict[Dial, _Dialing] = {}
@@ -104,7 +107,8 @@ class ConnectionPool:
         self.reactor = reactor
         self.seconds = reactor.seconds
         self.tick = Tick(reactor, self._ticked)
-        self._dialer = Dialer(reactor, self._contexts)
+        if self._dialer is None:
+            self._dialer = Dialer(reactor, self._contexts)
 
     # Called by clients
 
@@ -138,6 +142,8 @@ class ConnectionPool:
 
     def _ask(self, exchange: Exchange, *, may_wait: bool) -> None:
         if self.is_closed:
+            if self._slots.is_empty:
+                self._rest()
             raise ClientClosed("the connection pool is closed")
         exchange.deadline = self.tick.latest + exchange.timeout.pool  # type: ignore[operator]  # see start
         self._obey(self._slots.ask(exchange, may_wait=may_wait))
@@ -170,8 +176,8 @@ class ConnectionPool:
     def close_idle(self) -> None:
         """Close all connections that are idle, and forget the addresses of names."""
         self._obey(self._slots.close_idle(DropReason.POOL_CLOSED))
-        if self.reactor is not None:
-            self._dialer.addresses.clear()
+        if self._dialer is not None:
+            self._dialer.forget_addresses()
 
     def close(self) -> Deferred[None]:
         """Close all connections; fires when they are closed.
@@ -182,6 +188,7 @@ class ConnectionPool:
             self.is_closed = True
             if self.reactor is not None:
                 self._close_all()
+            if self._dialer is not None:
                 self._dialer.close()
         if self._slots.is_empty:
             return succeed(None)
@@ -254,6 +261,7 @@ class ConnectionPool:
         exchange: Exchange = dial.waiter
         exchange.deadline = NEVER  # the dial's own governs
         timeout = exchange.timeout.connect
+        assert self._dialer is not None
         dialing = _Dialing(timeout, self.tick.latest + timeout)  # type: ignore[operator]  # see start
         self._dialing[dial] = dialing
         dialing.deferred = Deferred.fromCoroutine(

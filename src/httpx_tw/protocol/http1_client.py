@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from httpx_tw.errors import IncompleteMessage, LocalProtocolError, RemoteProtocolError
 from httpx_tw.protocol.events import (
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 from httpx_tw.protocol.http1 import Side
 
 __all__ = ["ClientSide", "request_framing"]
+
+
+_BEGINNING: Final = b"HTTP/1."
 
 
 class ClientSide(Side):
@@ -130,6 +133,9 @@ class ClientSide(Side):
             return PEER_CLOSED if self._eof else PAUSED
         head = self._take_head() if self._position < len(self._buffer) else None
         if head is None:
+            begun = self._buffer[self._position : self._position + len(_BEGINNING)]
+            if not _BEGINNING.startswith(begun):
+                raise RemoteProtocolError("this is not the beginning of a response")
             if self._eof:
                 raise IncompleteMessage("the server closed before the end of a head")
             return NEED_DATA
