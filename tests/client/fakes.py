@@ -146,9 +146,11 @@ class ClientTestCase(SynchronousTestCase):
         return pool
 
     def made(self, pool: ConnectionPool | None = None, **options: Any) -> Client:
-        """Return a client; by default with a pool of its own, and without retries."""
+        """Return a client with *pool* for its own, and by default without retries."""
         options.setdefault("retries", 0)
-        return Client(pool=pool or self.pool(), **options)
+        client = Client(pool=pool or self.pool(), **options)
+        client._owns_pool = True  # as if it had made it
+        return client
 
     @property
     def peer(self) -> Peer:
@@ -195,10 +197,7 @@ class ClientTestCase(SynchronousTestCase):
         for pool in self.pools:
             figures = pool.stats()
             self.assertEqual((figures.total, figures.waiting), (0, 0))
-            pool.tick.stop()
-        self.assertEqual(
-            [call for call in self.clock.getDelayedCalls() if call.active()], []
-        )
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:

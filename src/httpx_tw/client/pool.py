@@ -6,7 +6,6 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.logger import Logger
 
 from httpx_tw.client.connection import HTTP1Connection
 from httpx_tw.client.deadlines import NEVER, Tick
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from httpx_tw.tls.contexts import ClientContexts
 
 __all__ = ["RESPONSE_LIMITS", "ConnectionPool"]
-
-_log = Logger()
 
 RESPONSE_LIMITS: Final = Limits(
     max_request_line=8190,
@@ -142,8 +139,7 @@ class ConnectionPool:
 
     def _ask(self, exchange: Exchange, *, may_wait: bool) -> None:
         if self.is_closed:
-            if self._slots.is_empty:
-                self._rest()
+            self._rest()
             raise ClientClosed("the connection pool is closed")
         exchange.deadline = self.tick.latest + exchange.timeout.pool  # type: ignore[operator]  # see start
         self._obey(self._slots.ask(exchange, may_wait=may_wait))
@@ -151,6 +147,7 @@ class ConnectionPool:
     def forget(self, exchange: Exchange) -> None:
         """Let *exchange*, which waits for a connection, wait no more."""
         self._obey(self._slots.forget(exchange))
+        self._rest()
 
     # Called by people
 
@@ -203,7 +200,7 @@ class ConnectionPool:
             exchange.failed(error)
         self._obey(self._slots.close_idle(DropReason.POOL_CLOSED))
         for connection in list(self._connections):
-            connection.fail(error, DropReason.POOL_CLOSED)
+            connection.fail(error, DropReason.CANCELLED)
         for dialing in list(self._dialing.values()):
             dialing.deferred.cancel()
 
@@ -227,11 +224,12 @@ class ConnectionPool:
         """See WireOwner."""
         self._connections.discard(connection)
         self._obey(self._slots.remove(connection, reason))
-        if self._slots.is_empty:
-            self._rest()
+        self._rest()
 
     def _rest(self) -> None:
-        """Leave nothing behind: there is no connection, and nobody wants one."""
+        """Leave nothing behind when there is no connection, and nobody wants one."""
+        if not self._slots.is_empty:
+            return
         self.tick.stop()
         waiting, self._all_closed = self._all_closed, []
         for deferred in waiting:
@@ -292,15 +290,13 @@ class ConnectionPool:
             cause = error
             error = ConnectFailed(f"no connection could be made: {cause}")
             error.__cause__ = cause
-            _log.debug("dialling failed: {log_failure}", log_failure=failure)
         orders = self._slots.dial_failed(dial)
         for order in orders:
             if type(order) is Refuse:
                 order.waiter.failed(error)
             else:
                 self._obey([order])
-        if self._slots.is_empty:
-            self._rest()
+        self._rest()
 
     # Called by the tick
 
