@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from typing import BinaryIO
 
+    from cryptography.x509 import Certificate
+    from twisted.python.failure import Failure
+
     from httpx_tw.app.route import Endpoint, Route
     from httpx_tw.headers import HeaderPairs, HeadersInput
     from httpx_tw.protocol.events import RequestHead
@@ -46,6 +49,9 @@ class ResponseWriter(Protocol):
     def lose(self) -> None:
         """Tell the worker that nobody reads any more."""
 
+    def returned(self, result: Any, failure: Failure | None) -> None:
+        """Hear what the endpoint that writes has returned or raised."""
+
 
 class RequestLink(Protocol):
     """The connection a request came on, as far as a request needs it."""
@@ -61,6 +67,10 @@ class RequestLink(Protocol):
     @property
     def is_secure(self) -> bool:
         """The connection is encrypted."""
+
+    @property
+    def client_certificate(self) -> Certificate | None:
+        """The certificate that the client has shown. None: none."""
 
     def body_wanted(self) -> None:
         """See BodyLink."""
@@ -216,6 +226,15 @@ class Request:
     def is_secure(self) -> bool:
         """The connection is encrypted."""
         return self.link.is_secure
+
+    @property
+    def client_certificate(self) -> Certificate | None:
+        """The certificate that the client has shown, and TLS has verified.
+
+        None: it has shown none, was not asked for one (ServerTLS.cert_reqs), or the
+        connection is lost.
+        """
+        return self.link.client_certificate
 
     @property
     def host(self) -> str:

@@ -37,6 +37,7 @@ from httpx_tw.server.on_workers import (
 from httpx_tw.server.ready_files import send_ready
 from httpx_tw.server.static import as_asked
 from httpx_tw.server.threads import WaitingCall
+from httpx_tw.server.whole_responses import send_whole
 from httpx_tw.server.wire import Phase, Wire
 
 if TYPE_CHECKING:
@@ -157,6 +158,8 @@ class Answering(Wire):
                 self.deadline = factory.tick.latest + factory.keep_alive
                 return True
             return False
+        if kind is Response and type(result.body) is bytes:
+            return send_whole(self, request, result)
         self.settle(request, result)
         return False
 
@@ -208,8 +211,8 @@ class Answering(Wire):
             request.writer.lose()
             return
         # The worker may go on when its response has ended, and the next request be
-        # with another by then: how its call ends is of no interest.
-        call.disown()
+        # with another by then: how its call ends is between it and its writer.
+        call.finished = request.writer.returned
         self._at_work = self._call = None
         try:
             self._respond(request, response)

@@ -157,6 +157,14 @@ class ResponseWriter:
             self._pieces.clear()
             self._room.notify_all()
 
+    def returned(self, result: Any, failure: Failure | None) -> None:
+        """Hear what the endpoint that writes has returned or raised."""
+        if failure is not None:
+            self.abort(failure)
+        elif not self._is_lost and (result is not self or not self._is_over):
+            message = "an endpoint that begins its response finishes it, and returns it"
+            self.abort(Failure(LocalProtocolError(message)))
+
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
@@ -193,7 +201,7 @@ def begin_response(request: Request, response: Response) -> ResponseWriter:
 
     *response* gives status and headers; its own body is not used. Where its
     ``content_length`` is not None, so many bytes must be written. The endpoint returns
-    the writer, ended or not: one that was not ended is given up.
+    the writer, which is given up if it was not finished.
 
     Call it on the thread the endpoint was called on.
 
@@ -228,19 +236,10 @@ def call_on_worker(request: Request) -> Any:
     """Call the request's endpoint on the worker thread this runs on.
 
     Returns what the reactor thread is to settle. Once the endpoint has begun to write
-    its response nobody asks for that any more.
+    its response, that and what is raised are for ResponseWriter.returned.
     """
-    try:
-        result = request.route.call(request)
-        if type(result) in _SIMPLE:
-            return result
-        return _settled(request, result)
-    except BaseException:
-        writer: Any = getattr(request, "writer", None)
-        if writer is None:
-            raise
-        writer.abort(Failure())
-        return writer
+    result = request.route.call(request)
+    return result if type(result) in _SIMPLE else _settled(request, result)
 
 
 def inner_call(function: Endpoint) -> Endpoint:
@@ -264,13 +263,8 @@ def _refuse_deferred(request: Request) -> None:
 
 
 def _settled(request: Request, result: Any) -> Any:
-    writer: Any = getattr(request, "writer", None)
-    if writer is not None:
-        if result is not writer:
-            raise LocalProtocolError("the endpoint returned something else than writer")
-        if not writer.is_over:
-            raise LocalProtocolError("the endpoint did not finish its response")
-        return writer
+    if getattr(request, "writer", None) is not None:
+        return result
     if isinstance(result, Deferred):
         _refuse_deferred(request)
     if hasattr(result, "__await__"):

@@ -41,42 +41,38 @@ class Overload(enum.Enum):
 class Call(Protocol):
     """What ``offload`` returns."""
 
+    finished: Finished
+    """See Task.finished."""
+
     def cancel(self) -> object:
         """See Task.cancel."""
 
     def time_out(self) -> object:
         """See Task.time_out."""
 
-    def disown(self) -> None:
-        """See Task.disown."""
-
 
 class WaitingCall:
     """A call that waits for room in the queue first."""
 
-    __slots__ = ("_answer", "_finished")
+    __slots__ = ("_answer", "finished")
 
     def __init__(self, answer: Deferred[Any], finished: Finished) -> None:
-        self._finished = finished
+        self.finished = finished
         self._answer = answer
         answer.addCallbacks(self._returned, self._failed)
 
     def _returned(self, result: Any) -> None:
-        self._finished(result, None)
+        self.finished(result, None)
 
     def _failed(self, failure: Failure) -> None:
-        self._finished(None, failure)
+        self.finished(None, failure)
 
     def cancel(self) -> None:
         """See Task.cancel."""
-        self.disown()
+        self.finished = _ignored
         self._answer.cancel()
 
     time_out = cancel
-
-    def disown(self) -> None:
-        """See Task.disown."""
-        self._finished = _ignored
 
 
 def _ignored(result: Any, failure: Failure | None) -> None:

@@ -69,6 +69,7 @@ class Task:
         self.function = function
         self.argument = argument
         self.finished = finished
+        """May be replaced on the reactor thread, until it is called."""
         self.submitted = submitted
         # Always a copy (0.05 us), even of an empty one: what a call sets, the next one
         # in its thread must not see.
@@ -88,13 +89,6 @@ class Task:
     def time_out(self) -> bool:
         """See cancel; but it is counted as timed out. For who keeps the time itself."""
         return self.desk.withdraw(self, "timed_out") is not None
-
-    def disown(self) -> None:
-        """Let it go on, and be counted as any; ``finished`` will not be called.
-
-        On the reactor thread, where ``finished`` would be.
-        """
-        self.finished = _ignored
 
     def admit(self) -> None:
         """Hear that the wait for room is over."""
@@ -207,10 +201,6 @@ def apply(call: Call) -> Any:
     """Make *call*: a function, its arguments and its named arguments."""
     function, arguments, named = call
     return function(*arguments, **named)
-
-
-def _ignored(result: Any, failure: Failure | None) -> None:
-    """Take the place of ``finished``."""
 
 
 def name_of(task: Task) -> str:
