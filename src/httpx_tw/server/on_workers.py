@@ -153,7 +153,7 @@ class ResponseWriter:
     def lose(self) -> None:
         """Tell the worker that nobody reads any more. From any thread."""
         with self._room:
-            self._is_lost = True
+            self._is_lost = not self._is_over
             self._pieces.clear()
             self._room.notify_all()
 

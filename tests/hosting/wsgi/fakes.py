@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from twisted.python.failure import Failure
+
 from httpx_tw.app.request import Request
 from httpx_tw.app.response import Response
 from httpx_tw.hosting.wsgi import WSGIApp
@@ -126,7 +128,13 @@ def call(application: Any, *arguments: Any, app: Any = None, **options: Any) -> 
     if app is None:
         app = WSGIApp(application)
     request = make_request(*arguments, app=app, **options)
-    result = call_on_worker(request)
+    try:
+        result = call_on_worker(request)
+    except BaseException:
+        result = getattr(request, "writer", None)
+        if result is None:
+            raise
+        result.returned(None, Failure())
     link: Any = request.link
     link.turn()
     if isinstance(result, ResponseWriter):
