@@ -286,6 +286,25 @@ class StreamTests(WSGITestCase):
         (answer,) = await client.answers(1)
         self.assertEqual(answer.body, b"firstsecond")
 
+    async def test_the_client_has_all_before_the_result_is_closed(self) -> None:
+        go_on = threading.Event()
+
+        class Result:
+            def __iter__(self) -> Iterator[bytes]:
+                yield b"hello"
+
+            def close(self) -> None:
+                go_on.wait(5)
+
+        def application(environ: Environ, start_response: StartResponse) -> Result:
+            start_response("200 OK", TEXT)
+            return Result()
+
+        answer = await self.ask(application)
+        go_on.set()
+        self.assertEqual(answer.body, b"hello")
+        self.assertTrue(answer.is_whole)
+
     async def test_what_is_written_is_sent_at_once(self) -> None:
         go_on = threading.Event()
 

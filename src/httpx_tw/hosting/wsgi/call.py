@@ -10,7 +10,7 @@ from httpx_tw.errors import LocalProtocolError
 from httpx_tw.hosting.wsgi.fields import checked_fields, checked_status
 from httpx_tw.hosting.wsgi.file_wrapper import FileWrapper, first_bytes
 from httpx_tw.hosting.wsgi.pieces import Pieces, log_excess
-from httpx_tw.server.on_workers import begin_response
+from httpx_tw.server.on_workers import ResponseWriter, begin_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,7 +57,8 @@ class Call:
         self._has_begun = False  # what it said is sent
         self._has_returned = False
         self.writer: Any = None
-        """Where write() sends; None: it was not used."""
+        """Where write() sends to, or where it keeps what the middleware around is to
+        see first. None: it was not used."""
 
     # Called by the application
 
@@ -99,7 +100,9 @@ class Call:
         if self._has_returned:
             raise LocalProtocolError("write() after the application has returned")
         if self.writer is None:
-            self._begin_writing()
+            self._begin()
+        if self.writer is None:
+            self.writer = SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115  # Pieces closes it
         if self._left >= 0:
             if len(data) > self._left and not self._is_bodiless:
                 log_excess(self._request)
@@ -107,17 +110,6 @@ class Call:
             self._left -= len(data)
         if data:
             self.writer.write(data)
-
-    def _begin_writing(self) -> None:
-        self._has_begun = True
-        self._left = 0 if self._is_bodiless else self._length
-        route = self._request.route
-        if route.call is route.endpoint:
-            response = self._response((), self._length)
-            self.writer = begin_response(self._request, response)
-        else:
-            # Middleware waits for a Response to come back: it is not to be passed by.
-            self.writer = SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115  # Pieces closes it
 
     # Called when the application has returned
 
@@ -143,17 +135,22 @@ class Call:
         *result* is closed at the end of the response, or here if there will be none.
         """
         self._has_returned = True
-        if self.writer is not None:
-            return self._after_written(result)
+        writer = self.writer
+        if isinstance(writer, ResponseWriter):
+            return self._send(Pieces(self._request, result))
+        if writer is not None:
+            writer.seek(0)
+            return self._pass_on(Pieces(self._request, FileWrapper(writer), result))
         pieces = Pieces(self._request, result)
         try:
             pieces.begin()
             self._check_started()
+            if not self._is_bodiless:
+                self._begin()
         except BaseException:
             pieces.close()
             raise
-        self._has_begun = True
-        return self._stream(pieces)
+        return self._pass_on(pieces) if self.writer is None else self._send(pieces)
 
     def of_file(self, body: FileBody) -> Response:
         """Return the answer with *body*.
@@ -173,12 +170,21 @@ class Call:
 
     # Ours
 
-    def _after_written(self, result: Iterable[bytes]) -> Any:
-        writer = self.writer
-        if isinstance(writer, SpooledTemporaryFile):
-            writer.seek(0)
-            return self._stream(Pieces(self._request, FileWrapper(writer), result))
-        pieces = Pieces(self._request, result)
+    def _begin(self) -> None:
+        """Send status and headers, or leave that to the middleware around.
+
+        Middleware waits for a Response to come back: it is not to be passed by.
+        """
+        self._has_begun = True
+        self._left = 0 if self._is_bodiless else self._length
+        route = self._request.route
+        if route.call is route.endpoint:
+            response = self._response((), self._length)
+            self.writer = begin_response(self._request, response)
+
+    def _send(self, pieces: Pieces) -> ResponseWriter:
+        """Send *pieces* from here: they are closed when the client has all of them."""
+        writer: ResponseWriter = self.writer
         try:
             if not self._is_bodiless:
                 pieces.limit(self._left)
@@ -188,6 +194,14 @@ class Call:
         finally:
             pieces.close()
         return writer
+
+    def _pass_on(self, pieces: Pieces) -> Response:
+        """Return the answer with *pieces*, for middleware and then the server."""
+        if self._is_bodiless:
+            pieces.close()
+            return self._bodiless(-1)
+        pieces.limit(self._length)
+        return self._response(pieces, self._length)
 
     def _of_file(self, body: FileBody) -> Response:
         self._check_started()
@@ -199,13 +213,6 @@ class Call:
             self._check_length(body.length)
             body = first_bytes(body, self._length)
         return self._response(body, body.length)
-
-    def _stream(self, pieces: Pieces) -> Response:
-        if self._is_bodiless:
-            pieces.close()
-            return self._bodiless(-1)
-        pieces.limit(self._length)
-        return self._response(pieces, self._length)
 
     def _check_started(self) -> None:
         if not self._status:
