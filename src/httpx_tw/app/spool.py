@@ -22,7 +22,8 @@ class SpooledBody:
     cache takes costs 0.3 ms a MiB; a full disk is an error, not a wait), read on the
     thread of the endpoint.
 
-    :raises OSError: when there is no room for it; so does ``write``.
+    :raises OSError: when there is no room for it; so do ``write`` and ``complete``,
+        which let go of the file then: the room it takes is wanted.
     """
 
     __slots__ = ("file", "size")
@@ -37,15 +38,20 @@ class SpooledBody:
 
     def write(self, data: bytes) -> None:
         """Add *data* at the end."""
-        self.file.write(data)
+        try:
+            self.file.write(data)
+        except OSError:
+            self._close()
+            raise
         self.size += len(data)
 
     def complete(self) -> None:
-        """Go back to the start: all is here.
-
-        :raises OSError: as ``write``, for what was still buffered.
-        """
-        self.file.seek(0)
+        """Go back to the start: all is here."""
+        try:
+            self.file.seek(0)  # and write what is still buffered
+        except OSError:
+            self._close()
+            raise
 
     def whole(self) -> bytes:
         """Return all of it; where reading stands stays as it is."""
@@ -56,8 +62,13 @@ class SpooledBody:
         finally:
             self.file.seek(position)
 
-    def __del__(self) -> None:
-        # An endpoint that was given up on may read on: only when nobody has it. What a
-        # full disk did not take is tried again now, and may fail again.
-        with suppress(OSError, AttributeError):
+    def _close(self) -> None:
+        # What a full disk did not take is tried again now, and may fail again; then the
+        # file is closed all the same.
+        with suppress(OSError):
             self.file.close()
+
+    def __del__(self) -> None:
+        # An endpoint that was given up on may read on: only when nobody has it.
+        if hasattr(self, "file"):
+            self._close()
