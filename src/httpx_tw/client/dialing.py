@@ -119,10 +119,14 @@ class Dialer:
             key.local_address,
             is_for_tls=proxy.scheme == "https" or key.tls is not None,
         )
-        if proxy.scheme == "https":
-            await self._secured_to_proxy(transport, via)
-        if via.is_tunnel:
-            await negotiate(transport, await self._handshake(key, proxy))
+        try:
+            if proxy.scheme == "https":
+                await self._secured_to_proxy(transport, via)
+            if via.is_tunnel:
+                await negotiate(transport, await self._handshake(key, proxy))
+        except BaseException:
+            transport.abortConnection()
+            raise
         return transport
 
     async def _handshake(self, key: PoolKey, proxy: Proxy) -> Handshake:
@@ -297,9 +301,19 @@ class _Securing(Protocol):
 
 def _wrap(transport: Any, creator: Any, protocol: Any, clock: Any) -> None:
     """Speak TLS inside the TLS that *transport* speaks already."""
-    factory = Factory.forProtocol(lambda: protocol)
-    wrapped = TLSMemoryBIOFactory(creator, True, factory, clock=clock)
+    wrapped = TLSMemoryBIOFactory(creator, True, _This(protocol), clock=clock)
     take_over(transport, wrapped.buildProtocol(None))
+
+
+class _This(Factory[Any]):
+    """Makes a protocol that was made before."""
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:  # noqa: ARG002  # any
+        """See IProtocolFactory."""
+        return self._protocol
 
 
 def facts_of(transport: Any) -> ConnectionFacts:
@@ -320,12 +334,13 @@ def _tls_facts_of(transport: Any) -> TLSFacts:
 
     handle = transport.getHandle()
     alpn = getattr(transport, "negotiatedProtocol", None)
+    certificate = transport.getPeerCertificate()
     return TLSFacts(
         version=handle.get_protocol_version_name(),
         cipher=handle.get_cipher_name() or "",
         alpn=alpn.decode("ascii") if alpn else None,
         is_resumed=was_resumed(handle),
-        certificate=transport.getPeerCertificate(),
+        certificate=certificate.to_cryptography() if certificate else None,
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
 from httpx_tw.errors import ProxyError
@@ -18,7 +19,11 @@ __all__ = ["negotiate", "take_over"]
 
 def take_over(transport: Any, protocol: Any) -> None:
     """Give *transport* to *protocol*: it has had another before."""
-    transport.protocol = protocol
+    below = transport.protocol
+    if isinstance(below, ProtocolWrapper):  # Twisted's own TLS: the transport is below
+        below.wrappedProtocol = protocol
+    else:
+        transport.protocol = protocol
     protocol.makeConnection(transport)
 
 

@@ -16,6 +16,7 @@ from httpx_tw.client.proxies import ProxySettings
 from httpx_tw.client.urls import join_base, parse_base, parse_url, with_params
 from httpx_tw.errors import ConfigurationError, LocalProtocolError
 from httpx_tw.headers import Headers, checked_value
+from httpx_tw.tls.contexts import TLSPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from httpx_tw.client.cookies import CookieJar
     from httpx_tw.client.fields import FieldsInput
     from httpx_tw.client.multipart import FilesInput
+    from httpx_tw.client.proxies import Proxy
     from httpx_tw.client.redirects import Redirect
     from httpx_tw.client.urls import URL
     from httpx_tw.headers import HeaderPairs, HeadersInput
@@ -56,10 +58,19 @@ class Route:
         proxy = self.proxies.proxy_for(url.origin) if self.proxies else None
         if proxy is not None:
             is_tunnel = proxy.is_socks or scheme == "https"
-            via = Via(proxy, is_tunnel, self.tls if proxy.scheme == "https" else None)
+            via = Via(proxy, is_tunnel, self._tls_to(proxy))
             if not is_tunnel:
                 host, port = proxy.host, proxy.port
         return PoolKey(scheme, host, port, via, tls, self.local_address, self.uds)
+
+    def _tls_to(self, proxy: Proxy) -> Hashable:
+        if proxy.scheme != "https":
+            return None
+        if isinstance(self.tls, TLSPolicy):
+            # What is spoken inside the tunnel is not the proxy's business, and some
+            # end the handshake over a protocol they do not know.
+            return replace(self.tls, alpn=())
+        return self.tls
 
 
 @dataclass(slots=True)

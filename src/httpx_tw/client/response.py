@@ -16,6 +16,7 @@ from httpx_tw.headers import Headers
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from cryptography.x509 import Certificate
     from twisted.internet.defer import Deferred
 
     from httpx_tw.client.body import ResponseBody
@@ -45,8 +46,8 @@ class TLSFacts:
     is_resumed: bool | None
     """Whether an earlier session was resumed. None: it cannot be told."""
 
-    certificate: Any
-    """The server's certificate, as pyOpenSSL has it."""
+    certificate: Certificate | None
+    """The server's, as the cryptography package has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,18 @@ __all__ = ["StreamClient", "connect_tcp"]
 class StreamClient(tcp.Client):
     """As tcp.Client; writes go through as on any stock transport."""
 
+    def _finishInit(  # noqa: N802  # Twisted calls it
+        self,
+        whenDone: Any,  # noqa: N803  # Twisted's name
+        skt: Any,
+        error: Any,
+        reactor: Any,
+    ) -> None:
+        """Close the socket if it could not be bound: Twisted leaves it to chance."""
+        super()._finishInit(whenDone, skt, error, reactor)  # type: ignore[no-untyped-call]  # Twisted's
+        if whenDone is None and skt is not None:
+            skt.close()
+
     def doRead(self) -> Any:
         """Read once, and hand over what came."""
         try:
