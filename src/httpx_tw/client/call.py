@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
 
-from httpx_tw.client.exchange import Exchange
+from httpx_tw.client.exchange import BareOwner, Exchange
 from httpx_tw.client.redirects import next_request
 from httpx_tw.client.retries import parse_retry_after
 from httpx_tw.errors import (
@@ -150,7 +149,7 @@ class Call:
     ) -> tuple[Exchange, ClientResponse | BaseException]:
         if self._owner.hooks:
             await self._at("request", request)
-        exchange = self._exchange_of(request, _Bare(self.pool))
+        exchange = self._exchange_of(request, BareOwner(self.pool))
         exchange.total_deadline = self._exchange.total_deadline
         exchange.started = self._exchange.started
         self.pool.start(exchange, may_wait=self._options.may_wait)
@@ -306,21 +305,3 @@ class Call:
             result = hook(*facts)
             if inspect.isawaitable(result):
                 await result
-
-
-class _Bare:
-    """The owner of an exchange whose outcome is its end."""
-
-    __slots__ = ("pool",)
-
-    def __init__(self, pool: ConnectionPool) -> None:
-        self.pool = pool
-
-    def conclude(
-        self, exchange: Exchange, outcome: ClientResponse | BaseException
-    ) -> None:
-        """See ExchangeOwner."""
-        if isinstance(outcome, BaseException):
-            exchange.deferred.errback(Failure(outcome))
-        else:
-            exchange.deferred.callback(outcome)

@@ -198,6 +198,16 @@ class HTTP1Connection(Wire):
         """Fail the exchange, if there is one, with *error*, and have it closed."""
         self._fail(error, reason)
 
+    @property
+    def is_free(self) -> bool:
+        """Whether a request can be sent on it, or could if the last one allowed it."""
+        return self.phase is Phase.OPEN and self.exchange is None
+
+    @property
+    def can_be_used_again(self) -> bool:
+        """Whether the last exchange has left no doubt about the next."""
+        return self._http.keep_alive
+
     # Called by the exchange
 
     def give_up(self, reason: DropReason) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from httpx_tw.client.deadlines import NEVER
 from httpx_tw.client.pool_facts import DropReason
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from httpx_tw.client.slots import Dial
     from httpx_tw.client.timeouts import Timeout
 
-__all__ = ["Exchange", "ExchangeOwner"]
+__all__ = ["BareOwner", "Exchange", "ExchangeOwner"]
 
 
 class ExchangeOwner(Protocol):
@@ -110,3 +111,21 @@ class Exchange:
                 connection.give_up(DropReason.CANCELLED)
             else:
                 self.owner.pool.forget(self)
+
+
+class BareOwner:
+    """The owner of an exchange whose outcome is its end."""
+
+    __slots__ = ("pool",)
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self.pool = pool
+
+    def conclude(
+        self, exchange: Exchange, outcome: ClientResponse | BaseException
+    ) -> None:
+        """See ExchangeOwner."""
+        if isinstance(outcome, BaseException):
+            exchange.deferred.errback(Failure(outcome))
+        else:
+            exchange.deferred.callback(outcome)

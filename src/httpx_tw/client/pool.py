@@ -11,14 +11,19 @@ from httpx_tw.client.connection import HTTP1Connection
 from httpx_tw.client.deadlines import NEVER, Tick
 from httpx_tw.client.decoding import body_decoder
 from httpx_tw.client.dialing import Dialer
+from httpx_tw.client.exchange import BareOwner, Exchange
+from httpx_tw.client.lending import Borrower
 from httpx_tw.client.pool_facts import DropReason, PoolConfig
 from httpx_tw.client.slots import Abandon, Close, Dial, Refuse, Slots, Use
+from httpx_tw.client.timeouts import DEFAULT_TIMEOUT
 from httpx_tw.client.wire import Phase
 from httpx_tw.errors import (
     ClientClosed,
     ConnectFailed,
     ConnectTimeout,
     HTTPXError,
+    LocalProtocolError,
+    PoolExhausted,
     PoolTimeout,
     TotalTimeout,
 )
@@ -33,9 +38,11 @@ if TYPE_CHECKING:
 
     from httpx_tw.client.body import Decoder
     from httpx_tw.client.dialing import MakesConnections
-    from httpx_tw.client.exchange import Exchange
-    from httpx_tw.client.pool_facts import PoolStatistics
+    from httpx_tw.client.outgoing import OutgoingRequest
+    from httpx_tw.client.pool_facts import PoolKey, PoolStatistics
+    from httpx_tw.client.response import ClientResponse
     from httpx_tw.client.slots import Order
+    from httpx_tw.client.timeouts import Timeout
     from httpx_tw.protocol.events import ResponseHead
     from httpx_tw.tls.contexts import ClientContexts
 
@@ -67,7 +74,8 @@ class _Dialing:
 class ConnectionPool:
     """Connections kept open between requests, of one client or of several.
 
-    Reactor thread only, but for :meth:`stats` and :meth:`host_connection_count`.
+    Reactor thread only; other threads have
+    :class:`~httpx_tw.client.pool_threads.ThreadsafePool`.
 
     :param config: None: the defaults.
     :param reactor: None: the one that is installed when the first request is made.
@@ -93,7 +101,7 @@ class ConnectionPool:
         self.tick: Tick
         self._contexts = contexts
         self._dialer = dialer
-        self._slots: Slots[HTTP1Connection, Exchange] = Slots(self.config)
+        self._slots: Slots[HTTP1Connection, Exchange | Borrower] = Slots(self.config)
         self._connections: set[HTTP1Connection] = set()
         self._dialing: dict[Dial, _Dialing] = {}
         self._all_closed: list[Deferred[None]] = []
@@ -116,13 +124,10 @@ class ConnectionPool:
         :raises PoolExhausted: they are, and it may not wait.
         :raises ClientClosed: the pool is closed.
         """
-        if self.reactor is None:
-            # Imported here, so that importing us installs nothing.
-            self._use_reactor(importlib.import_module("twisted.internet.reactor"))
-        tick = self.tick
         timeout = exchange.timeout
-        if timeout.interval < tick.interval:
-            tick.hasten(timeout.interval)
+        if self.reactor is None or timeout.interval < self.tick.interval:
+            self._wake(timeout)
+        tick = self.tick
         if not exchange.started:
             exchange.started = self.seconds()
             exchange.total_deadline = tick.latest + timeout.total  # type: ignore[operator]  # it is inf, never None: see Timeout
@@ -137,22 +142,101 @@ class ConnectionPool:
             self._obey(self._slots.drop(connection, DropReason.PEER_CLOSED))
             self.start(exchange, may_wait=may_wait)
 
-    def _ask(self, exchange: Exchange, *, may_wait: bool) -> None:
+    def _wake(self, timeout: Timeout) -> None:
+        """See to it that deadlines of *timeout* are met."""
+        if self.reactor is None:
+            # Imported here, so that importing us installs nothing.
+            self._use_reactor(importlib.import_module("twisted.internet.reactor"))
+        if timeout.interval < self.tick.interval:
+            self.tick.hasten(timeout.interval)
+
+    def _ask(self, exchange: Exchange | Borrower, *, may_wait: bool) -> None:
         if self.is_closed:
             self._rest()
             raise ClientClosed("the connection pool is closed")
         exchange.deadline = self.tick.latest + exchange.timeout.pool  # type: ignore[operator]  # see start
         self._obey(self._slots.ask(exchange, may_wait=may_wait))
 
-    def forget(self, exchange: Exchange) -> None:
-        """Let *exchange*, which waits for a connection, wait no more."""
-        self._obey(self._slots.forget(exchange))
+    def forget(self, waiter: Exchange | Borrower) -> None:
+        """Let *waiter*, which waits for a connection, wait no more."""
+        self._obey(self._slots.forget(waiter))
         self._rest()
 
     # Called by people
 
+    def get_connection(
+        self,
+        key: PoolKey,
+        *,
+        wait: bool = True,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+    ) -> Deferred[HTTP1Connection]:
+        """Return a connection that is its caller's until it is released.
+
+        Use it with :meth:`send_on`. It counts as active meanwhile. Whoever only wants
+        responses has no need of this: see Client.
+
+        :param key: for instance ``PoolKey("http", "a.example", 80)``.
+        :param wait: False: fail with PoolExhausted if all are in use.
+        :param timeout: its ``connect`` and ``pool`` count.
+        """
+        self._wake(timeout)
+        borrower = Borrower(self, key, timeout)
+        connection = self._slots.take(key)
+        if connection is not None:
+            borrower.use(connection)
+            return borrower.lent
+        try:
+            self._ask(borrower, may_wait=wait)
+        except (PoolExhausted, ClientClosed) as error:
+            borrower.failed(error)
+        return borrower.lent
+
+    def send_on(
+        self,
+        connection: HTTP1Connection,
+        request: OutgoingRequest,
+        *,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        stream: bool = False,
+    ) -> Deferred[ClientResponse]:
+        """Send *request* on a connection from get_connection; return its response.
+
+        Nothing follows from the response: no redirects, no retries, no cookies.
+
+        :raises LocalProtocolError: the connection is busy, closed, or was released.
+        """
+        if not (connection.is_lent and connection.is_free):
+            raise LocalProtocolError("the connection is busy, closed or given back")
+        self._wake(timeout)
+        exchange = Exchange(request, timeout, request.limit, BareOwner(self))
+        exchange.streams = stream
+        exchange.is_plain = False
+        exchange.started = self.seconds()
+        exchange.total_deadline = self.tick.latest + timeout.total  # type: ignore[operator]  # see start
+        connection.send(exchange)
+        return exchange.deferred
+
+    def release_connection(self, connection: HTTP1Connection) -> None:
+        """Give a connection back; closed or given back already is fine.
+
+        One that is still busy is closed.
+        """
+        if not connection.is_lent:
+            return
+        connection.is_lent = False
+        if connection.is_free:
+            if connection.can_be_used_again:
+                self.connection_free(connection)
+            else:
+                connection.spoilt(DropReason.NOT_REUSABLE)
+        else:
+            connection.fail(
+                ClientClosed("the connection was given back"), DropReason.CANCELLED
+            )
+
     def stats(self) -> PoolStatistics:
-        """Return the figures of this moment. Any thread may call."""
+        """Return the figures of this moment."""
         return self._slots.statistics()
 
     def host_connection_count(self, host: str, port: int) -> int:
@@ -208,6 +292,8 @@ class ConnectionPool:
 
     def connection_free(self, connection: HTTP1Connection) -> None:
         """See WireOwner."""
+        if connection.is_lent:
+            return  # until release_connection
         orders = self._slots.release(connection, self.tick.latest)
         if orders:
             self._obey(orders)
@@ -242,7 +328,7 @@ class ConnectionPool:
 
     # Doing what was decided
 
-    def _obey(self, orders: list[Order[HTTP1Connection, Exchange]]) -> None:
+    def _obey(self, orders: list[Order[HTTP1Connection, Exchange | Borrower]]) -> None:
         for order in orders:
             if type(order) is Use:
                 order.waiter.use(order.connection)
@@ -256,7 +342,7 @@ class ConnectionPool:
                 assert type(order) is not Refuse, "dial_failed deals with these"
 
     def _dial(self, dial: Dial) -> None:
-        exchange: Exchange = dial.waiter
+        exchange: Exchange | Borrower = dial.waiter
         exchange.deadline = NEVER  # the dial's own governs
         timeout = exchange.timeout.connect
         assert self._dialer is not None
@@ -315,7 +401,7 @@ class ConnectionPool:
         self._obey(self._slots.expire(now))
         return self._interval()
 
-    def _check_waiting(self, exchange: Exchange, now: float) -> None:
+    def _check_waiting(self, exchange: Exchange | Borrower, now: float) -> None:
         timeout = exchange.timeout
         if exchange.total_deadline <= now:
             self.forget(exchange)

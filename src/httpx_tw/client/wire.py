@@ -86,6 +86,7 @@ class Wire:
         "facts",
         "idle_since",
         "is_dropped",
+        "is_lent",
         "phase",
         "place",
         "requests",
@@ -117,6 +118,8 @@ class Wire:
         self.place: Any = None
         self.idle_since = 0.0
         self.is_dropped = False
+        self.is_lent = False
+        """It is in somebody's hands: see ConnectionPool.get_connection."""
 
     # Called by Twisted: IProtocol, IHandshakeListener
 
