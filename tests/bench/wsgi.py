@@ -93,10 +93,10 @@ def steps() -> dict[str, Step]:
         "start_response, 2 fields": lambda: Call(short).start_response(
             "200 OK", FIELDS
         ),
-        "Response": lambda: started.whole(BODY),
+        "the answer": lambda: started.whole(BODY),
         "all of it, 1 field": lambda: route.call(short),
         "all of it, 13 fields": lambda: route.call(long),
-        "the same Response by an endpoint of ours": lambda: Response(BODY, 200),
+        "a Response by an endpoint of ours": lambda: Response(BODY, 200),
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from httpx_tw.app.response import Response
 from httpx_tw.limits import Limits
+from httpx_tw.server.whole_responses import ReadyResponse
 from tests.server.fakes import Answer, ServerTestCase
 
 
@@ -29,6 +30,21 @@ class SameAnswers(ServerTestCase):
                 )
                 self.assertEqual(shortest, general)
                 self.assertEqual((shortest.status, shortest.body), (status, body))
+
+    def test_what_is_ready_is_sent_alike(self) -> None:
+        fields = [(b"X-Name", b"\xe9"), (b"Set-Cookie", b"a=b")]
+        for status, body in (
+            (200, b"hello"),
+            (404, b"x" * 5000),
+            (304, b""),
+            (204, b""),
+        ):
+            for method in ("GET", "HEAD"):
+                ready: Any = ReadyResponse(status, fields, body)
+                shortest = self.ask(ready, method=method)
+                general = self.ask(ready.as_response(), method=method)
+                self.assertEqual(shortest, general)
+                self.assertEqual(shortest.headers["x-name"], "\xe9")
 
     def test_a_connection_goes_on(self) -> None:
         self.app.get("/x", lambda _: Response(b"x", 201))

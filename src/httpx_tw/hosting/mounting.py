@@ -30,27 +30,38 @@ class MountingApp(App):
     Middleware of the App is around its mounts as it is around its routes.
     """
 
-    __slots__ = ("_mounts",)
+    __slots__ = ("_everything", "_mounts")
 
     def __init__(self) -> None:
         super().__init__()
         # The longest prefix first; as mount_prefix gives it.
         self._mounts: list[tuple[str, Found]] = []
+        # The mount of everything, if there is nothing else to find.
+        self._everything: Found | None = None
 
     def find(self, method: str, raw_path: str) -> Found:
         """See App.find."""
         if self._is_stale:
             self._compose()
+        path = _octets_of(raw_path)
+        if self._everything is not None and path is not None:
+            return self._everything
         if len(self._registered) > len(self._mounts):
             found = self._router.find(method, raw_path)
             if found[0].template is not None:
                 return found
-        path = _octets_of(raw_path)
         if path is not None:
             for prefix, found in self._mounts:
                 if path.startswith(prefix) and path[len(prefix) :][:1] in ("", "/"):
                     return found
         return self._router.find(method, raw_path)
+
+    def _compose(self) -> None:
+        super()._compose()
+        is_alone = len(self._registered) == len(self._mounts) == 1
+        self._everything = None
+        if is_alone and self._mounts[0][0] == "":
+            self._everything = self._mounts[0][1]
 
     def _mount(
         self,

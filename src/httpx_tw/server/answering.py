@@ -37,7 +37,7 @@ from httpx_tw.server.on_workers import (
 from httpx_tw.server.ready_files import send_ready
 from httpx_tw.server.static import as_asked
 from httpx_tw.server.threads import WaitingCall
-from httpx_tw.server.whole_responses import send_whole
+from httpx_tw.server.whole_responses import ReadyResponse, send_whole
 from httpx_tw.server.wire import Phase, Wire
 
 if TYPE_CHECKING:
@@ -158,8 +158,10 @@ class Answering(Wire):
                 self.deadline = factory.tick.latest + factory.keep_alive
                 return True
             return False
+        if kind is ReadyResponse:
+            return send_whole(self, request, result, result.fields)
         if kind is Response and type(result.body) is bytes:
-            return send_whole(self, request, result)
+            return send_whole(self, request, result, result.headers.raw)
         self.settle(request, result)
         return False
 

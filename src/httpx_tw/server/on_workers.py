@@ -23,6 +23,7 @@ from httpx_tw.app.files.body import FileBody
 from httpx_tw.app.response import Response, to_response
 from httpx_tw.errors import ConnectionLost, LocalProtocolError, PoolStopped
 from httpx_tw.server.streaming import octets
+from httpx_tw.server.whole_responses import ReadyResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ _log = Logger()
 _HIGH_WATER: Final = 64 * 1024
 """Bytes a worker may be ahead of its connection; the connection buffers as much."""
 
-_SIMPLE: Final = frozenset((str, bytes, dict, list, type(None)))
+_SIMPLE: Final = frozenset((str, bytes, dict, list, ReadyResponse, type(None)))
 
 
 class ResponseWriter:

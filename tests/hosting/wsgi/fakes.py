@@ -13,6 +13,7 @@ from httpx_tw.app.response import Response
 from httpx_tw.hosting.wsgi import WSGIApp
 from httpx_tw.protocol.events import CHUNKED, RequestHead
 from httpx_tw.server.on_workers import ResponseWriter, call_on_worker
+from httpx_tw.server.whole_responses import ReadyResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,6 +143,8 @@ def call(application: Any, *arguments: Any, app: Any = None, **options: Any) -> 
         pieces, error = _read(result)
         link.turn()
     else:
+        if isinstance(result, ReadyResponse):
+            result = result.as_response()
         assert isinstance(result, Response), result
         response = result
         error = None

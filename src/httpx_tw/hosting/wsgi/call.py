@@ -5,12 +5,12 @@ from __future__ import annotations
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, Final
 
-from httpx_tw.app.response import Response
 from httpx_tw.errors import LocalProtocolError
 from httpx_tw.hosting.wsgi.fields import checked_fields, checked_status
 from httpx_tw.hosting.wsgi.file_wrapper import FileWrapper, first_bytes
 from httpx_tw.hosting.wsgi.pieces import Pieces, log_excess
 from httpx_tw.server.on_workers import ResponseWriter, begin_response
+from httpx_tw.server.whole_responses import ReadyResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from httpx_tw.app.files.body import FileBody
     from httpx_tw.app.request import Request
+    from httpx_tw.app.response import Response
 
     ExcInfo = (
         tuple[type[BaseException], BaseException, TracebackType]
@@ -113,7 +114,7 @@ class Call:
 
     # Called when the application has returned
 
-    def whole(self, body: bytes) -> Response:
+    def whole(self, body: bytes) -> Response | ReadyResponse:
         """Return the answer with *body*, which is all there will be.
 
         :raises LocalProtocolError: when it is less than Content-Length says.
@@ -125,9 +126,8 @@ class Call:
             self._check_length(len(body))
             log_excess(self._request)
             body = body[: self._length]
-        response = Response(body, self._status, None, "")
-        response.headers.raw.extend(self._fields)
-        return response
+        ready = ReadyResponse(self._status, self._fields, body)
+        return ready if self._is_alone else ready.as_response()
 
     def in_pieces(self, result: Iterable[bytes]) -> Any:
         """Return the answer with what *result* gives: to be sent piece by piece.
@@ -177,8 +177,7 @@ class Call:
         """
         self._has_begun = True
         self._left = 0 if self._is_bodiless else self._length
-        route = self._request.route
-        if route.call is route.endpoint:
+        if self._is_alone:
             response = self._response((), self._length)
             self.writer = begin_response(self._request, response)
 
@@ -225,6 +224,12 @@ class Call:
             )
 
     @property
+    def _is_alone(self) -> bool:
+        """There is no middleware around the application."""
+        route = self._request.route
+        return route.call is route.endpoint
+
+    @property
     def _is_bodiless(self) -> bool:
         return self._request.head.method == "HEAD" or self._status in _WITHOUT_BODY
 
@@ -238,8 +243,7 @@ class Call:
         return self._response((), self._length if self._length >= 0 else length)
 
     def _response(self, body: Any, length: int) -> Response:
-        response = Response(b"", self._status, None, "")
-        response.headers.raw.extend(self._fields)
+        response = ReadyResponse(self._status, self._fields, b"").as_response()
         response.body = body
         response.content_length = None if length < 0 else length
         return response
