@@ -34,12 +34,17 @@ TESTED_ELSEWHERE = {
     "app/route": "app/test_router.py",
     "app/upgrade": "app/test_middleware.py",  # a record, which passes through
     "app/verbs": "app/test_app.py",
+    "client/exchange": "client/test_client.py",  # seen through calls and connections
+    "client/pool_facts": "client/test_slots.py",
+    "client/stream_client": "client/test_dialing.py",  # on real sockets
+    "client/wire": "client/test_connection.py",  # the other half of a connection
     "protocol/http1_client": "protocol/test_http1.py",  # both sides, face to face
     "protocol/http1_server": "protocol/test_http1.py",
     "server/answering": "server/test_connection.py",  # the other half of a connection
     "server/wire": "server/test_connection.py",
     "transport/stream_server": "transport/test_listener.py",
     "transport/tls_ending": "transport/test_tls_stream.py",  # seen through the whole
+    "service/option": "service/test_configuration.py",
     "testing/conversation": "testing/test_clients.py",
     "testing/strategies": "protocol/test_conformance_fuzz.py",
 }

@@ -226,7 +226,8 @@ class ResponseBody:
         self._limit = limit
         if self._buffered > limit:
             self._refuse()
-        self._want()
+        else:
+            self._want()
         if self.is_complete or self.error is not None:
             return self._all()
         return self._wait().addCallback(lambda _: self._all())

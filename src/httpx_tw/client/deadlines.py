@@ -65,11 +65,11 @@ class Tick:
         self._call = None
         now = self._clock.seconds()
         # Until it is known: what is begun meanwhile may need it.
-        self._schedule(now, self.interval)
+        before = self.interval
+        self._schedule(now, before)
         interval = self._ticked(now)
         if interval == NEVER:
             self.stop()
-        elif interval > self.interval:
-            # Whatever is shorter has been asked for by what was begun meanwhile.
+        elif interval > before and self.interval == before:
             self.stop()
             self._schedule(now, interval)

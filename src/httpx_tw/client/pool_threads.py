@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from twisted.internet.threads import blockingCallFromThread
 from twisted.python.threadable import isInIOThread
@@ -51,7 +51,7 @@ class ThreadsafePool:
         timeout: Timeout = DEFAULT_TIMEOUT,
     ) -> HTTP1Connection:
         """See ConnectionPool.get_connection."""
-        return self._call(self._pool.get_connection, key, wait=wait, timeout=timeout)
+        return self._wait(self._pool.get_connection, key, wait=wait, timeout=timeout)
 
     def send_on(
         self,
@@ -61,7 +61,7 @@ class ThreadsafePool:
         timeout: Timeout = DEFAULT_TIMEOUT,
     ) -> ClientResponse:
         """See ConnectionPool.send_on; the response has its body."""
-        return self._call(self._pool.send_on, connection, request, timeout=timeout)
+        return self._wait(self._pool.send_on, connection, request, timeout=timeout)
 
     def release_connection(self, connection: HTTP1Connection) -> None:
         """See ConnectionPool.release_connection."""
@@ -81,17 +81,20 @@ class ThreadsafePool:
 
     def close(self) -> None:
         """See ConnectionPool.close."""
-        self._call(self._pool.close)
+        self._wait(self._pool.close)
 
-    def _call(
-        self,
-        function: Callable[P, T | Deferred[T]],
-        *args: P.args,
-        **options: P.kwargs,
+    def _wait(
+        self, function: Callable[P, Deferred[T]], *args: P.args, **options: P.kwargs
     ) -> T:
+        found: Any = self._call(function, *args, **options)
+        waited_for: T = found  # blockingCallFromThread waits for Deferreds itself
+        return waited_for
+
+    def _call(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         if isInIOThread():
             raise LocalProtocolError("this blocks: on the reactor's thread use a pool")
-        found: T = blockingCallFromThread(
+        found: Any = blockingCallFromThread(
             self._pool.reactor, function, *args, **options
         )
-        return found
+        result: T = found
+        return result
