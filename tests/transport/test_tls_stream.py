@@ -324,6 +324,12 @@ class FakeRecords:
         self.on_read: list[Exception] = []
         self.on_write: list[Exception] = []
         self.on_shutdown: list[Exception] = []
+        self.on_handshake: list[Exception] = []
+
+    def handshake(self) -> None:
+        if self.on_handshake:
+            raise self.on_handshake.pop(0)
+        self.real.handshake()
 
     def read(self) -> Any:
         if self.on_read:
@@ -382,6 +388,25 @@ class OtherWants(PairTestCase):
         pair.transport.write(b"pong")
         pair.reactor.turn()
         pair.peer.send(b"ping")
+        pair.run()
+        self.assertEqual((pair.peer.received, pair.reactor.readers), (b"pong", []))
+
+    def test_a_handshake_that_wants_to_write_is_tried_when_it_can(self) -> None:
+        pair = self.make()
+        records = FakeRecords(pair.transport._records)
+        pair.transport._records = records
+        records.on_handshake = [SSL.WantWriteError()]
+        pair.shake_hands()
+        self.assertEqual((records.on_handshake, pair.protocol.handshakes), ([], 1))
+
+    def test_what_is_queued_meanwhile_is_sent_too(self) -> None:
+        pair, records = self.open_faked()
+        records.on_read = [SSL.WantWriteError()]
+        pair.peer.send(b"ping")
+        pair.reactor.turn()
+        records.on_write = [SSL.WantWriteError()]
+        pair.transport.write(b"pong")
+        pair.transport.pauseProducing()
         pair.run()
         self.assertEqual((pair.peer.received, pair.reactor.readers), (b"pong", []))
 
@@ -645,6 +670,12 @@ class Endings(PairTestCase):
         self.assertIsNone(pair.transport.getHandle())
         self.assertIsNone(pair.transport.getPeerCertificate())
         self.assertIsNone(pair.transport.negotiatedProtocol)
+
+    def test_it_ends_once(self) -> None:
+        pair = self.open()
+        for _ in range(2):
+            pair.transport.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(len(pair.protocol.reasons), 1)
 
     def test_abort_while_closing(self) -> None:
         pair = self.open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from typing import Any
 
@@ -98,6 +99,25 @@ class Upgrades(SynchronousTestCase):
         self.assertEqual(came, goes)
         self.shake_hands()
         self.assertEqual(self.peer.received, b"secret")
+
+    def test_it_waits_for_a_socket_that_is_full(self) -> None:
+        self.make()
+        sent = 0
+        while True:
+            try:
+                sent += self.transport.socket.send(b"x" * 10_000)
+            except BlockingIOError:
+                break
+        self.transport.write(b"y" * 10)
+        start_tls(self.transport, Serves())
+        self.transport.doWrite()
+        self.assertEqual(self.transport._clear_text, b"y" * 10)
+        came = b""
+        while len(came) < sent + 10:
+            self.reactor.turn()
+            with contextlib.suppress(BlockingIOError):
+                came += self.peer.socket.recv(1 << 20)
+        self.assertEqual(came[-10:], b"y" * 10)
 
     def test_a_peer_that_is_gone_meanwhile_is_lost(self) -> None:
         self.make()

@@ -191,10 +191,9 @@ class TLSEnding(tcp.Connection):
 
     def abortConnection(self) -> None:
         """End at once: nothing is sent or delivered any more. See ITransport."""
-        if not self.disconnected:
-            self._stage = Stage.CLOSED
-            self.disconnecting = 1
-            super().abortConnection()  # type: ignore[no-untyped-call]  # Twisted's
+        self._stage = Stage.CLOSED
+        self.disconnecting = 1
+        super().abortConnection()  # type: ignore[no-untyped-call]  # Twisted's
 
     def failVerification(self, reason: Failure) -> None:
         """End for *reason*, which ``connectionLost`` gets.
@@ -232,9 +231,7 @@ class TLSEnding(tcp.Connection):
     def readConnectionLost(self, reason: Failure) -> None:
         """The reactor saw the end: of both sides, whatever the protocol can do."""
         ended = self._stage is not Stage.HANDSHAKE and self._records.peer_has_ended()
-        if not ended and self._stage is not Stage.CLOSING:
-            reason = Failure(CONNECTION_LOST)
-        self.connectionLost(reason)
+        self.connectionLost(reason if ended else Failure(CONNECTION_LOST))
 
     def connectionLost(self, reason: Failure) -> None:
         """Close the socket, and tell the protocol."""

@@ -11,6 +11,8 @@ producers, ``loseConnection`` and errors work as they always do.
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from OpenSSL.SSL import Error, WantReadError, WantWriteError, ZeroReturnError
@@ -28,7 +30,6 @@ from httpx_tw.transport.openssl import RECORD, attach
 from httpx_tw.transport.tls_ending import READ_BATCH, Stage, TLSEnding
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterable
 
     from OpenSSL.crypto import X509
@@ -81,6 +82,10 @@ class TLSStream(TLSEnding):
         self.factory = factory
         self._connection = connection = make_connection(self)
         self._records = attach(connection, sock)
+        # A handshake ends with a small write, and what is said first follows it: Nagle's
+        # algorithm would hold that back for a round trip.
+        with suppress(OSError):  # no TCP
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def begin(self, *, speaks_first: bool) -> None:
         """Have the reactor shake hands when it comes by: nobody expects it now."""
