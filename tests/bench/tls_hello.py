@@ -17,7 +17,7 @@ SERVERS = "httpx-tw-lean-tls,httpx-tw-tls,nginx-tls,granian-asgi-tls,uvicorn-tls
 CLAIMS = (
     "httpx-tw-lean-tls<=1.9*nginx-tls",
     "httpx-tw-lean-tls<=0.9*granian-asgi-tls",
-    "httpx-tw-lean-tls<=0.4*uvicorn-tls",
+    "httpx-tw-lean-tls<=0.6*uvicorn-tls",
     "httpx-tw-lean-tls<=0.25*twisted.web-tls",
 )
 

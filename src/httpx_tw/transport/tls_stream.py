@@ -82,8 +82,8 @@ class TLSStream(TLSEnding):
         self.factory = factory
         self._connection = connection = make_connection(self)
         self._records = attach(connection, sock)
-        # A handshake ends with a small write, and what is said first follows it: Nagle's
-        # algorithm would hold that back for a round trip.
+        # A handshake ends with a small write, and what is said first follows it:
+        # Nagle's algorithm would hold that back for a round trip.
         with suppress(OSError):  # no TCP
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
