@@ -589,6 +589,71 @@ class AskingTests(ClientCase):
         side.request_head("GET", "/", [], 0)
 
 
+class ReadyMadeHeadTests(ClientCase):
+    """Requests whose head was made before: begin, and whole bodies at once."""
+
+    def begun(self, method: str = "GET", length: int | None = 0) -> ClientSide:
+        side = ClientSide(RESPONSE_PARSER, DEFAULT_LIMITS)
+        side.begin(method, length)
+        return side
+
+    def test_exchange_begun_so_is_one_like_any(self) -> None:
+        side = self.begun()
+        self.assertRaises(LocalProtocolError, side.begin, "GET", 0)
+        self.assertEqual(self.status(side.receive(b"HTTP/1.1 204 No\r\n\r\n")), 204)
+        side.begin("GET", 0)
+        side.receive(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        side.receive_eof()
+        self.assertRaises(LocalProtocolError, side.begin, "GET", 0)
+
+    def test_body_of_the_request_follows(self) -> None:
+        side = self.begun("POST", 3)
+        self.assertEqual(side.data(b"abc"), b"abc")
+        side = self.begun("POST", None)
+        self.assertEqual(side.data(b"abc"), b"3\r\nabc\r\n")
+
+    def test_body_that_came_with_the_head_is_taken_at_once(self) -> None:
+        side = self.begun()
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+        for _ in range(2):
+            side.receive(head + b"hello")
+            self.assertEqual(side.body_left, 5)
+            self.assertEqual(side.take_whole_body(), b"hello")
+            self.assertEqual(side.body_left, 0)
+            self.assertTrue(side.keep_alive)
+            self.assertIs(side.next_event(), PAUSED)
+            side.begin("GET", 0)
+
+    def test_other_bodies_are_taken_by_events(self) -> None:
+        for rest in (
+            b"Content-Length: 5\r\n\r\nhell",
+            b"Content-Length: 5\r\n\r\nhello, and more",
+            b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            b"\r\nhello",
+        ):
+            side = self.begun()
+            side.receive(b"HTTP/1.1 200 OK\r\n" + rest)
+            self.assertIsNone(side.take_whole_body())
+            self.assertIn(side.next_event(), (b"hell", b"hello"))
+
+    def test_what_is_left_is_known_of_bodies_of_known_length(self) -> None:
+        for rest, left in (
+            (b"Content-Length: 5\r\n\r\nhe", 3),
+            (b"Transfer-Encoding: chunked\r\n\r\n5\r\nhe", None),
+            (b"\r\nhe", None),
+        ):
+            side = self.begun()
+            side.receive(b"HTTP/1.1 200 OK\r\n" + rest)
+            side.next_event()
+            self.assertEqual(side.body_left, left)
+
+    def test_what_cannot_begin_a_response_is_refused_as_it_comes(self) -> None:
+        for sent in (b"S", b"SSH-2.0-x\r\n", b"HTTP/2", b"\r\n", b"HTTP/1.1\n"):
+            side = self.begun()
+            with self.assertRaises(RemoteProtocolError):
+                side.receive(sent)
+
+
 class AnsweredTests(ClientCase):
     def test_body_of_known_length_ends_the_exchange(self) -> None:
         side = self.asked()

@@ -628,6 +628,21 @@ class ResponseTests(SynchronousTestCase):
         self.assertTrue(response.is_http11)
         self.assertFalse(response.is_interim)
 
+    def test_what_most_clients_ask_next_is_said(self) -> None:
+        for fields, says in (
+            (b"", (False, False)),
+            (b"Set-Cookie: a=b\r\n", (True, False)),
+            (b"set-cookie: a=b\r\nCONTENT-ENCODING: gzip\r\n", (True, True)),
+            (b"Xet-Cookie: a\r\nContent-Xncoding: b\r\n", (False, False)),
+        ):
+            response = self.parse(fields=fields)
+            self.assertEqual((response.sets_cookies, response.has_coding), says)
+
+    def test_nothing_of_one_head_shows_in_the_next(self) -> None:
+        self.parse(b"HTTP/1.1 200 Fine", b"A: b\r\n")
+        response = self.parse(b"HTTP/1.1 200 ")
+        self.assertEqual((response.reason, response.headers), ("", []))
+
     def test_reason_may_be_missing(self) -> None:
         for line in (b"HTTP/1.1 200", b"HTTP/1.1 200 "):
             self.assertEqual(self.parse(line).reason, "")

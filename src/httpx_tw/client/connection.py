@@ -203,11 +203,6 @@ class HTTP1Connection(Wire):
         """Whether a request can be sent on it, or could if the last one allowed it."""
         return self.phase is Phase.OPEN and self.exchange is None
 
-    @property
-    def can_be_used_again(self) -> bool:
-        """Whether the last exchange has left no doubt about the next."""
-        return self._http.keep_alive
-
     # Called by the exchange
 
     def give_up(self, reason: DropReason) -> None:

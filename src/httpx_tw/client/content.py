@@ -82,6 +82,9 @@ def as_content(value: Any) -> Content:  # noqa: PLR0911  # one a kind
         return BytesContent(value)
     if isinstance(value, bytearray | memoryview):
         return BytesContent(bytes(value))
+    if hasattr(value, "open") and hasattr(value, "can_replay"):
+        content: Content = value  # made by whoever gave it, as MultipartBody is
+        return content
     if IBodyProducer.providedBy(value):
         return ProducerContent(value)
     if hasattr(value, "read"):

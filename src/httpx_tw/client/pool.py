@@ -102,7 +102,7 @@ class ConnectionPool:
         self._contexts = contexts
         self._dialer = dialer
         self._slots: Slots[HTTP1Connection, Exchange | Borrower] = Slots(self.config)
-        self._connections: set[HTTP1Connection] = set()
+        self._connections: dict[HTTP1Connection, None] = {}
         self._dialing: dict[Dial, _Dialing] = {}
         self._all_closed: list[Deferred[None]] = []
         if reactor is not None:
@@ -226,10 +226,7 @@ class ConnectionPool:
             return
         connection.is_lent = False
         if connection.is_free:
-            if connection.can_be_used_again:
-                self.connection_free(connection)
-            else:
-                connection.spoilt(DropReason.NOT_REUSABLE)
+            self.connection_free(connection)
         else:
             connection.fail(
                 ClientClosed("the connection was given back"), DropReason.CANCELLED
@@ -308,7 +305,7 @@ class ConnectionPool:
         self, connection: HTTP1Connection, reason: DropReason
     ) -> None:
         """See WireOwner."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         self._obey(self._slots.remove(connection, reason))
         self._rest()
 
@@ -364,7 +361,7 @@ class ConnectionPool:
         if self._dialing.pop(dial, None) is None:
             connection.transport.abortConnection()  # abandoned, and made all the same
             return
-        self._connections.add(connection)
+        self._connections[connection] = None
         self._obey(self._slots.dialed(dial, connection, self.tick.latest))
 
     def _dial_failed(self, failure: Failure, dial: Dial) -> None:

@@ -290,7 +290,7 @@ def content_from(
     if files is not None:
         return _multipart(data, files)
     if content is not None:
-        return as_content(content), None
+        return as_content(content), getattr(content, "content_type", None)
     if data is None:
         return None
     if isinstance(data, str | bytes | bytearray | memoryview) or hasattr(data, "read"):

@@ -171,8 +171,6 @@ class Wire:
     @property
     def may_be_stale(self) -> bool:
         """Whether the server has closed it, and the reactor did not say so yet."""
-        if self.phase is not Phase.OPEN:
-            return True
         ours = getattr(self.transport, "socket", None)
         if ours is None or ISSLTransport.providedBy(self.transport):
             return False
