@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from httpx_tw.app.route import ON_REACTOR, ON_WORKER
 from httpx_tw.errors import ConfigurationError, HTTPError
-from httpx_tw.hosting.mounting import MountingApp, mount_prefix
+from httpx_tw.hosting.mounting import MountingApp, check_prefix, mount_prefix
 from tests.app.fakes import make_request
 
 
@@ -161,6 +161,8 @@ def test_options_are_those_of_a_route() -> None:
 def test_prefixes_that_are_refused(prefix: str) -> None:
     with pytest.raises(ConfigurationError):
         Mounted().place(prefix)
+    with pytest.raises(ConfigurationError):
+        check_prefix(prefix)
 
 
 def test_a_place_is_taken_once() -> None:
@@ -168,6 +170,11 @@ def test_a_place_is_taken_once() -> None:
     app.place("/shop")
     with pytest.raises(ConfigurationError, match="mounted at '/shop' already"):
         app.place("/shop")
+
+
+def test_prefixes_that_will_do() -> None:
+    for prefix in ("/", "/shop", "/shop/old", "/café"):
+        check_prefix(prefix)
 
 
 def test_a_prefix_in_octets() -> None:
