@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.validate import validator
 
 import django
+import django.conf
 import flask
-from django.conf import settings as django_settings
 from django.core.wsgi import get_wsgi_application
 from django.http import FileResponse, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
@@ -125,8 +125,8 @@ urlpatterns = [
 
 
 def make_django() -> Any:
-    if not django_settings.configured:
-        django_settings.configure(
+    if not django.conf.settings.configured:
+        django.conf.settings.configure(
             ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="of no value"
         )
         django.setup()
