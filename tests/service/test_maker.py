@@ -9,6 +9,7 @@ from twisted.application.service import Application, IService, IServiceCollectio
 from twisted.internet.testing import MemoryReactorClock
 from twisted.plugin import getPlugins
 from twisted.python.reflect import namedAny
+from twisted.python.usage import UsageError
 
 from httpx_tw.errors import ConfigurationError
 from httpx_tw.service import maker
@@ -173,3 +174,20 @@ def test_a_configuration_will_do() -> None:
     service.startService()
     assert service.urls
     stop(service)
+
+
+def test_files_may_stand_beside_an_application_or_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hello")
+    for arguments in (["--static", f"/files={tmp_path}"], ["--static", "/files=."]):
+        service = made(*arguments, "--no-access-log")
+        route, params = service.server.app.find("GET", "/files/a.txt")
+        assert params == {"*": "a.txt"}
+        assert route.pattern == "/files/*"
+        assert service.server.app.find("GET", "/")[0].pattern == ""  # no welcome
+        stop(service)
+
+
+def test_files_that_cannot_be_served_are_one_line() -> None:
+    for argument in ("/files=gone", "files=.", "/files", "/files="):
+        with pytest.raises((ConfigurationError, UsageError), match="--static"):
+            made("--static", argument)

@@ -69,6 +69,9 @@ class Configuration:
 
     timeouts: Timeouts = DEFAULT_TIMEOUTS
 
+    static: tuple[tuple[str, str], ...] = ()
+    """Prefixes, and the directories whose files are below them."""
+
     access_log: str | None = ""
     """A file; "-": standard output; None: no access log; "": standard output, or the
     file ``access.log`` in a daemon, which has none."""
@@ -121,6 +124,14 @@ def _not_empty(text: str) -> str:
     if not text or "\0" in text:
         raise ConfigurationError(f"expected a value, got {text!r}")
     return text
+
+
+def _parse_static(text: str) -> tuple[str, str]:
+    prefix, separator, directory = text.partition("=")
+    if not separator or not prefix.startswith("/") or not directory:
+        raise ConfigurationError(f"expected /prefix=directory, got {text!r}")
+    # Absolute: twistd may change the working directory later.
+    return prefix, str(Path(directory).absolute())
 
 
 def _parse_mount(text: str) -> str:
@@ -236,6 +247,18 @@ _WHAT: Final = (
         default=".",
         text="Look for the module of --app or --wsgi here first.",
         parse=_not_empty,
+    ),
+)
+
+_FILES: Final = (
+    Option(
+        name="static",
+        value="PREFIX=DIRECTORY",
+        default="",
+        text="Answer below this path with the files of a directory, beside the"
+        " application or without one. May be repeated.",
+        parse=_parse_static,
+        is_repeatable=True,
     ),
 )
 
@@ -374,6 +397,7 @@ _TIMEOUTS: Final = {
 
 OPTIONS: Final[tuple[Option, ...]] = (
     *_WHAT,
+    *_FILES,
     *_WHERE,
     *_LIMITS.values(),
     *_TIMEOUTS.values(),
@@ -399,6 +423,7 @@ def configuration_from(given: Mapping[str, Any]) -> Configuration:
         chosen["access_log"] = None
     return Configuration(
         listen=_listen(given),
+        static=tuple(given.get("static", ())),
         limits=_record(Limits, _LIMITS, {**given, "max-connections": None}),
         max_connections=given.get("max-connections"),
         timeouts=_record(Timeouts, _TIMEOUTS, given),

@@ -69,6 +69,7 @@ def make_service(configuration: Configuration, reactor: Any) -> HTTPService:
     """
     name = configuration.app or configuration.wsgi
     app = _load_app(configuration)
+    _add_files(configuration, app)
     access_log = _open_access_log(configuration.access_log)
     max_connections = resolve_max_connections(configuration.max_connections, reactor)
     server = Server(
@@ -82,10 +83,10 @@ def make_service(configuration: Configuration, reactor: Any) -> HTTPService:
         reactor,
         server,
         configuration.listen,
-        what=name or "the welcome application",
+        what=name or ("files" if configuration.static else "the welcome application"),
         access_log=access_log,
     )
-    if name is None:
+    if name is None and not configuration.static:
         Welcome(
             statistics=server.statistics,
             urls=lambda: service.urls,
@@ -102,6 +103,14 @@ def _load_app(configuration: Configuration) -> App:
         mount = configuration.wsgi_mount
         return load_wsgi_application(configuration.wsgi, mount=mount, **where)
     return App()
+
+
+def _add_files(configuration: Configuration, app: App) -> None:
+    for prefix, directory in configuration.static:
+        try:
+            app.static(prefix, directory)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"--static: {error}") from error
 
 
 def _will_be_daemon(runner: Mapping[str, Any]) -> bool:

@@ -45,13 +45,17 @@ def _as_parameter(option: Option) -> list[Any]:
     return [option.name, None, None, text, _parser(option)]
 
 
-def _listen(self: Options, text: str) -> None:
-    parse = _parser(_REPEATABLE)
-    self.opts["listen"] = [*(self.opts.get("listen") or ()), parse(text)]
+def _repeatable(option: Option) -> Callable[[Options, str], None]:
+    parse = _parser(option)
+
+    def add(self: Options, text: str) -> None:
+        self.opts[option.name] = [*(self.opts.get(option.name) or ()), parse(text)]
+
+    add.__doc__ = option.text
+    return add
 
 
-(_REPEATABLE,) = (option for option in OPTIONS if option.is_repeatable)
-_listen.__doc__ = _REPEATABLE.text
+_REPEATABLE = {option.name: option for option in OPTIONS if option.is_repeatable}
 
 
 class Options(UsageOptions):
@@ -69,7 +73,8 @@ class Options(UsageOptions):
         _as_parameter(o) for o in OPTIONS if o.value and not o.is_repeatable
     ]
     optFlags = [[o.name, None, o.text] for o in OPTIONS if not o.value]  # noqa: N815
-    opt_listen = _listen
+    opt_listen = _repeatable(_REPEATABLE["listen"])
+    opt_static = _repeatable(_REPEATABLE["static"])
 
     configuration: Configuration
 
