@@ -16,6 +16,7 @@ from httpx_tw.server.factory import HTTPFactory
 from httpx_tw.server.server import Server
 
 if TYPE_CHECKING:
+    from httpx_tw.client import parallel as parallel
     from httpx_tw.client.client import Client
     from httpx_tw.client.pool import ConnectionPool
     from httpx_tw.client.pool_facts import PoolConfig
@@ -47,10 +48,12 @@ __later = {
     "ConnectionPool": "httpx_tw.client.pool",
     "PoolConfig": "httpx_tw.client.pool_facts",
     "Timeout": "httpx_tw.client.timeouts",
+    "parallel": "httpx_tw.client.parallel",  # the module itself
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in __later:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(__later[name]), name)
+    module = importlib.import_module(__later[name])
+    return getattr(module, name, module)

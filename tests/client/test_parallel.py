@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+import httpx_tw
 from httpx_tw.client import parallel
 from httpx_tw.client.parallel import (
     DEFAULT_MAX_CONCURRENCY,
@@ -327,6 +328,11 @@ class BuilderTests(ParallelTestCase):
         self.assertEqual(batch.clear().count, 0)
         self.assertEqual([spec.url for spec in batch.get("b")], ["b"])
         self.assertRaises(ConfigurationError, batch.add, 1)
+
+
+class NameTests(SynchronousTestCase):
+    def test_it_is_found_where_people_look_for_it(self) -> None:
+        self.assertIs(httpx_tw.parallel, parallel)
 
 
 class PropertyTests(SynchronousTestCase):

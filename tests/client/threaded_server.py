@@ -16,7 +16,7 @@ class _Answering(BaseHTTPRequestHandler):
     wbufsize = 65536  # head and body in one packet, or each waits for an ACK
     server: ThreadedServer
 
-    def do_GET(self) -> None:  # noqa: N802  # http.server calls it
+    def do_GET(self) -> None:  # http.server calls it
         if self.path == "/never":
             self.server.gate.wait(10)
         if self.path == "/big":
@@ -28,7 +28,7 @@ class _Answering(BaseHTTPRequestHandler):
         else:
             self.answer(self.headers.get("Cookie", "hello").encode())
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         length = self.headers.get("Content-Length")
         body = self.chunked() if length is None else self.rfile.read(int(length))
         kind = self.headers.get("Content-Type", "none")
@@ -36,7 +36,7 @@ class _Answering(BaseHTTPRequestHandler):
 
     do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self.answer(b"")
 
     do_OPTIONS = do_HEAD  # noqa: N815
