@@ -270,6 +270,16 @@ class CallingTests(ClientTestCase):
         self.assertEqual(fields["accept"], "*/*")
         self.assertIn("gzip", fields["accept-encoding"])
 
+    def test_what_is_done_to_one_response_shows_in_no_other(self) -> None:
+        found = []
+        for _ in range(3):
+            deferred = self.get()
+            self.peer.answer()
+            found.append(self.result(deferred))
+            found[-1].headers.add("X-Mine", "1")
+        for response_ in found:
+            self.assertEqual(response_.headers.get_all("X-Mine"), ["1"])
+
 
 class CookieTests(ClientTestCase):
     def test_cookies_are_kept_and_sent_back(self) -> None:

@@ -624,6 +624,30 @@ class ReadyMadeHeadTests(ClientCase):
             self.assertIs(side.next_event(), PAUSED)
             side.begin("GET", 0)
 
+    def test_same_head_to_another_method_is_read_anew(self) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+        side = self.begun("HEAD")
+        for _ in range(2):
+            event = side.receive(head)
+            assert isinstance(event, ResponseHead)
+            self.assertEqual(event.body_length, 0)
+            side.begin("GET", 0)
+            event = side.receive(head + b"hello")
+            assert isinstance(event, ResponseHead)
+            self.assertEqual(event.body_length, 5)
+            self.assertEqual(side.take_whole_body(), b"hello")
+            side.begin("HEAD", 0)
+
+    def test_same_head_closes_the_connection_again(self) -> None:
+        head = b"HTTP/1.1 102 Go on\r\n\r\n"
+        side = self.begun()
+        for _ in range(3):
+            event = side.receive(head)
+            assert isinstance(event, ResponseHead)
+            self.assertTrue(event.is_interim)
+        side.receive(b"HTTP/1.1 204 No\r\nConnection: close\r\n\r\n")
+        self.assertFalse(side.keep_alive)
+
     def test_other_bodies_are_taken_by_events(self) -> None:
         for rest in (
             b"Content-Length: 5\r\n\r\nhell",

@@ -119,7 +119,7 @@ class ClientResponse:
         """The header fields."""
         headers = self._headers
         if headers is None:
-            headers = self._headers = Headers.from_pairs(self.head.headers)
+            headers = self._headers = Headers.from_pairs(self.head.headers.copy())
         return headers
 
     @property

@@ -130,7 +130,7 @@ class PendingResponse:
         return TestResponse(
             status=head.status,
             reason=head.reason,
-            headers=Headers.from_pairs(head.headers),
+            headers=Headers.from_pairs(head.headers.copy()),
             content=self.content,
             trailers=Headers.from_pairs(self._connection.side.trailers),
             url=self._url,

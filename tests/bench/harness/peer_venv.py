@@ -8,7 +8,7 @@ import sys
 import venv
 from pathlib import Path
 
-__all__ = ["PEER_PACKAGES", "default_cache", "ensure_peers"]
+__all__ = ["CLIENT_PACKAGES", "PEER_PACKAGES", "default_cache", "ensure_peers"]
 
 PEER_PACKAGES = (
     "aiohttp",
@@ -20,6 +20,15 @@ PEER_PACKAGES = (
     "uvicorn",
     "uvloop",
 )
+CLIENT_PACKAGES = (
+    "aiohttp",
+    "httpx",
+    "pycurl",
+    "treq",
+    "twisted[tls]",
+    "urllib3",
+    "uvloop",
+)
 INSTALL_SECONDS = 600
 
 
@@ -29,22 +38,24 @@ def default_cache() -> Path:
     return Path(base).expanduser() / "httpx-tw-bench"
 
 
-def ensure_peers(cache: Path) -> Path:
+def ensure_peers(
+    cache: Path, packages: tuple[str, ...] = PEER_PACKAGES, name: str = "peers"
+) -> Path:
     """Return the Python of the peers' environment, installing it when it is not there.
 
     Newest releases are taken at that time and stay; remove the directory to renew them.
     """
-    home = cache / f"peers-{sys.version_info.major}.{sys.version_info.minor}"
+    home = cache / f"{name}-{sys.version_info.major}.{sys.version_info.minor}"
     python = home / "bin" / "python"
     done = home / "installed.txt"
-    wanted = "\n".join(PEER_PACKAGES)
+    wanted = "\n".join(packages)
     if done.is_file() and done.read_text() == wanted:
         return python
-    print(f"installing {', '.join(PEER_PACKAGES)} into {home}", file=sys.stderr)
+    print(f"installing {', '.join(packages)} into {home}", file=sys.stderr)
     venv.create(home, clear=True, with_pip=True)
     try:
         subprocess.run(
-            [str(python), "-m", "pip", "install", "-qq", *PEER_PACKAGES],
+            [str(python), "-m", "pip", "install", "-qq", *packages],
             check=True,
             stdout=sys.stderr,
             timeout=INSTALL_SECONDS,
