@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import NamedTemporaryFile, mkdtemp
 from typing import Any
 
 from cryptography import x509
@@ -47,6 +47,20 @@ class Conversations(LiveTestCase):
     async def open(self, **options: Any) -> RawClient:
         """Serve ``self.app`` and connect to it."""
         return await self.connect_to(await self.serve(self.app, **options))
+
+    async def test_files_arrive_whole_and_in_their_turn(self) -> None:
+        with NamedTemporaryFile() as file:
+            file.write(os.urandom(MIB) * 3)
+            file.flush()
+            self.app.get("/file", lambda _: Response.file(file.name))
+            client = await self.open()
+            client.send("GET /file HTTP/1.1\nHost: a\n\n" + HEAD)
+            client.send("GET /file HTTP/1.1\nHost: a\nRange: bytes=-9\n\n")
+            answers = await client.answers(3)
+            content = Path(file.name).read_bytes()
+        self.assertTrue(answers[0].body == content)
+        self.assertEqual(answers[1].body, b"hello")
+        self.assertEqual((answers[2].status, answers[2].body), (206, content[-9:]))
 
     async def test_keep_alive_and_pipelining(self) -> None:
         client = await self.open()
