@@ -140,11 +140,12 @@ class ClientSide(Side):
                 self.keep_alive = False  # see _exchange_over
                 raise RemoteProtocolError("bytes from the server outside an exchange")
             return PEER_CLOSED if self._eof else PAUSED
-        head = self._take_head() if self._position < len(self._buffer) else None
+        begun = self._buffer[self._position : self._position + len(_BEGINNING)]
+        if not _BEGINNING.startswith(begun):
+            # The first fault of what comes whole, too, so the first looked for.
+            raise RemoteProtocolError("this is not the beginning of a response")
+        head = self._take_head() if begun else None
         if head is None:
-            begun = self._buffer[self._position : self._position + len(_BEGINNING)]
-            if not _BEGINNING.startswith(begun):
-                raise RemoteProtocolError("this is not the beginning of a response")
             if self._eof:
                 raise IncompleteMessage("the server closed before the end of a head")
             return NEED_DATA

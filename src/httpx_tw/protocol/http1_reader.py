@@ -269,6 +269,8 @@ class ResponseHeadParser:
         :raises RemoteProtocolError: when it is malformed or over a limit.
         """
         # Long for the reason that RequestHeadParser.parse is.
+        if not head.startswith(b"HTTP/1."):
+            raise RemoteProtocolError("a response of another HTTP version")
         if len(head) > self._safe_size:
             refuse_partial(head, 0, 0, self._limits)
         collector = self._collector
@@ -282,8 +284,6 @@ class ResponseHeadParser:
             pass
         except httptools.HttpParserError as error:
             raise _refusal(head, error) from error
-        if not head.startswith(b"HTTP/1."):
-            raise RemoteProtocolError("a response of another HTTP version")
         fields = collector.fields.copy()
         if len(fields) > self._max_headers:
             raise HeadTooLarge(
