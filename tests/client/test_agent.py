@@ -13,8 +13,8 @@ from typing import Any
 import treq
 from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.error import ConnectionRefusedError as Refused
-from twisted.internet.error import DNSLookupError
 from twisted.internet.error import TimeoutError as ConnectTimedOut
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.task import deferLater
@@ -40,10 +40,10 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from httpx_tw import Request, Response
-from httpx_tw.client.agent import Agent
+from httpx_tw.client.agent import Agent, _as_twisteds
 from httpx_tw.client.pool import ConnectionPool
 from httpx_tw.client.timeouts import Timeout
-from httpx_tw.errors import ConfigurationError, ConnectFailed
+from httpx_tw.errors import ClientClosed, ConfigurationError, ConnectFailed
 from httpx_tw.tls.certificates import ServerTLS
 from httpx_tw.tls.contexts import TLSPolicy
 from tests.client.scripted import Scripted, ScriptedTestCase
@@ -161,6 +161,19 @@ class RequestTests(AgentTestCase):
             self.assertEqual(await readBody(response), b"ok")
         self.assertEqual(len(self.connections), 2)
 
+    async def test_it_is_not_sent_again_by_a_pool_that_is_closed(self) -> None:
+        def answer_and_close(connection: Scripted) -> None:
+            if connection.raw.count(b"GET") == 2:
+                self.pool.is_closed = True
+                connection.tcp.abortConnection()
+            else:
+                connection.tcp.write(OK)
+
+        url = (await self.script(answer_and_close)).encode()
+        await readBody(await self.agent.request(b"GET", url))
+        await self.failure(self.agent.request(b"GET", url), ClientClosed)
+        self.pool.is_closed = False  # so that it can be
+
     async def test_it_leaves_from_where_it_is_told(self) -> None:
         url = (await self.script(lambda connection: connection.tcp.write(OK))).encode()
         for bind in ("127.0.0.2", b"127.0.0.3", ("127.0.0.4", 0), (b"127.0.0.5", 0)):
@@ -262,9 +275,13 @@ class ErrorTests(AgentTestCase):
 
     async def test_errors_of_the_pool_stay_what_they_are(self) -> None:
         await self.pool.close()
-        with self.assertRaises(Exception) as caught:
-            await self.agent.request(b"GET", b"http://127.0.0.1/")
-        self.assertEqual(type(caught.exception).__name__, "ClientClosed")
+        request = self.agent.request(b"GET", b"http://127.0.0.1/")
+        await self.failure(request, ClientClosed)
+
+    def test_no_connection_for_another_reason_is_an_error_of_connecting(self) -> None:
+        error = _as_twisteds(ConnectFailed("a proxy would not"))
+        self.assertIsInstance(error, ConnectError)
+        self.assertIn("would not", str(error))
 
 
 class NoNames:

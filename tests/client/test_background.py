@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
+from typing import Any
 
+from twisted.internet.interfaces import IReadDescriptor
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from httpx_tw.client import background
 from httpx_tw.client.background import acquire, errands_on, release
@@ -59,6 +63,18 @@ class BackgroundTests(SynchronousTestCase):
         self.patch(background, "_OURS_BEST_FIRST", ())
         self.assertIn("twisted", type(self.made()).__module__)
 
+    def test_a_child_closes_its_copies_and_has_none(self) -> None:
+        errands = acquire()
+        here, there = socket.socketpair()
+        self.addCleanup(there.close)
+        errands.call(errands.reactor.addReader, Reader(here))
+        parents = background._process.background
+        assert parents is not None
+        background._process.empty()
+        self.assertIsNone(background._process.background)
+        self.assertEqual(here.fileno(), -1)
+        parents.stop()
+
     def made(self) -> object:
         reactor = background._make_reactor()
         self.addCleanup(background._give_back, reactor)
@@ -72,6 +88,26 @@ class BackgroundTests(SynchronousTestCase):
         release(errands)
         reactor.turn()
         self.assertEqual(len(reactor.triggers), 0)
+
+
+@implementer(IReadDescriptor)
+class Reader:
+    """Has a socket, as a connection has."""
+
+    def __init__(self, ours: socket.socket) -> None:
+        self.socket = ours
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def doRead(self) -> None:
+        """Nothing is ever sent."""
+
+    def connectionLost(self, reason: Any) -> None:
+        """It was closed already."""
+
+    def logPrefix(self) -> str:
+        return "Reader"
 
 
 SCRIPT = """

@@ -11,6 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
+from httpx_tw.client.background import release
 from httpx_tw.client.blocking import BlockingClient
 from httpx_tw.client.pool import ConnectionPool
 from httpx_tw.client.pool_facts import PoolConfig
@@ -184,6 +185,25 @@ class LifeTests(BlockingTestCase):
         client.close()
         thread.join(10)
         self.assertEqual(len(outcome), 1)
+
+    def test_a_reactor_that_stopped_leaves_nothing_to_close(self) -> None:
+        client = self.client()
+        client.get("/")
+        _, errands = client._link.ends()
+        errands.call(errands.end)
+        self.assertRaises(ClientClosed, client.get, "/")
+        client.close()
+        self.assertRaises(ClientClosed, client.get, "/")
+
+    def test_a_child_begins_anew_and_goes_on(self) -> None:
+        client = self.client()
+        client.get("/")
+        ends = client._link.ends()
+        client._link.empty()  # as after a fork
+        self.assertEqual(client.get("/").status, 200)
+        self.assertIsNot(client._link.ends()[0], ends[0])
+        ends[1].call(ends[0].close)
+        release(ends[1])
 
     def test_several_share_the_thread(self) -> None:
         first, second = self.client(), self.client()

@@ -64,6 +64,10 @@ class ScopeTests(JarTestCase):
         self.assertEqual(self.sent("http://localhost/"), "a=b")
         self.assertIsNone(self.sent("http://a.localhost/"))
 
+    def test_what_is_no_cookie_is_passed_over(self) -> None:
+        self.receive("http://a/", "nothing", "=x", "a=b\r", "c=d")
+        self.assertEqual(self.sent("http://a/"), "c=d")
+
     def test_an_address_is_no_domain(self) -> None:
         self.assert_ignored("http://127.0.0.1/", "a=b; Domain=0.0.1")
         self.assert_ignored("http://[::1]/", "a=b; Domain=1")

@@ -228,6 +228,12 @@ class MemoryTests(SynchronousTestCase):
         for _ in range(100):
             yield b"x" * 1000
 
+    def test_large_bytes_are_not_copied_into_a_larger_piece(self) -> None:
+        content = bytes(PIECE_SIZE)
+        body = MultipartBody(files={"f": content})
+        self.assertTrue(any(piece is content for piece in body))
+        self.assertEqual(sum(map(len, body)), body.length)
+
     def test_many_small_fields_are_few_pieces(self) -> None:
         body = MultipartBody({f"n{index}": "value" for index in range(2000)})
         pieces = list(body)

@@ -193,4 +193,4 @@ def _closed() -> ClientClosed:
 
 
 def _no_task(task: object) -> None:
-    raise AssertionError(task)  # only functions are brought
+    raise AssertionError(task)  # pragma: no cover  # only functions are brought
