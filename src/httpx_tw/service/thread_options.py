@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from httpx_tw.server.server import Server
 
-__all__ = ["THREAD_OPTIONS", "ThreadOptions", "threads_from"]
+__all__ = ["DEFAULT_THREADS", "THREAD_OPTIONS", "ThreadOptions", "threads_from"]
 
 _POLICIES: Final = tuple(policy.value for policy in Overload)
 
@@ -70,6 +70,9 @@ class ThreadOptions:
         )
 
 
+DEFAULT_THREADS: Final = ThreadOptions()
+
+
 def _parse_threads(text: str) -> int | None:
     return None if text == "auto" else parse_count(text)
 
@@ -96,14 +99,14 @@ THREAD_OPTIONS: Final = (
     Option(
         name="max-queue",
         value="COUNT",
-        default=str(ThreadOptions().max_queue),
+        default=str(DEFAULT_THREADS.max_queue),
         text="Requests that wait for a worker thread, at most.",
         parse=parse_count,
     ),
     Option(
         name="queue-policy",
         value="POLICY",
-        default=ThreadOptions().queue_policy.value,
+        default=DEFAULT_THREADS.queue_policy.value,
         text="What a request gets that finds that queue full: reject (503), wait (its"
         " turn), or shed-oldest (the place of the oldest, which gets the 503).",
         parse=_parse_policy,
