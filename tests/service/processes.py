@@ -102,7 +102,7 @@ class Foreground:
     @property
     def port(self) -> int:
         """The first TCP port it says it listens on."""
-        found = self.wait_for(r"http://(?:[\d.]+|\[[\da-f:]+\]):(\d+)")
+        found = self.wait_for(r"https?://(?:[\d.]+|\[[\da-f:]+\]):(\d+)")
         return int(found[1])
 
     def wait_for(self, pattern: str) -> re.Match[str]:

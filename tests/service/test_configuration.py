@@ -19,6 +19,14 @@ BESIDE = {
     "factory": {"app": "x:y"},
     "app-dir": {"app": "x:y"},
     "wsgi-mount": {"wsgi": "x:y"},
+    "ssl-keyfile": {"ssl-certfile": "/x"},
+    "ssl-keyfile-password": {"ssl-certfile": "/x"},
+    "ssl-ca-certs": {"ssl-certfile": "/x"},
+    "ssl-cert-reqs": {"ssl-certfile": "/x", "ssl-ca-certs": "/y"},
+    "ssl-ciphers": {"ssl-certfile": "/x"},
+    "ssl-min-version": {"ssl-certfile": "/x"},
+    "hsts": {"ssl-certfile": "/x"},
+    "https-redirect": {"ssl-certfile": "/x"},
 }
 BY_NAME = {option.name: option for option in OPTIONS}
 
@@ -58,6 +66,8 @@ def test_every_option_changes_something(option: Any) -> None:
         "NUMBER": "7",
         "ADDRESS": "::1",
         "PREFIX": "/x",
+        "WHEN": "optional",
+        "VERSION": "1.3",
         "PREFIX=DIRECTORY": "/x=y",
         "": "",
     }.get(option.value, "x:y")

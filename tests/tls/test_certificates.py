@@ -87,8 +87,8 @@ class TestOptions:
             ServerTLS(**options)
 
     def test_authorities_alone_mean_required(self) -> None:
-        assert ServerTLS(certfile="c", ca_certs="a").verification == "required"
-        assert ServerTLS(certfile="c").verification == "none"
+        assert ServerTLS(certfile="c", ca_certs="a").cert_reqs == "required"
+        assert ServerTLS(certfile="c").cert_reqs == "none"
 
     def test_a_password_is_not_shown(self) -> None:
         assert "geheim" not in repr(ServerTLS(certfile="c", password="geheim"))
@@ -488,13 +488,12 @@ class TestReload:
         assert not logged
 
     def test_looks_may_deceive(self, path: Path) -> None:
+        path.write_bytes(path.read_bytes() + b"\n" * 40)  # signatures differ in length
         made = ServerCertificates(ServerTLS(certfile=path))
         was = path.stat()
         issued = authority().issue("localhost")
         content = issued.certificate_pem + issued.key_pem()
         path.write_bytes(content.ljust(was.st_size, b"\n"))
-        if path.stat().st_size > was.st_size:
-            pytest.skip("a signature of another length")
         os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
         assert not made.reload()
         assert made.reload(looks_may_deceive=True)

@@ -6,7 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.interfaces import (
+    IProtocolFactory,
+    IProtocolNegotiationFactory,
+)
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -45,7 +48,7 @@ _SHED = 32
 """Idle connections closed when descriptors run out: the longest idle."""
 
 
-@implementer(IProtocolFactory)
+@implementer(IProtocolFactory, IProtocolNegotiationFactory)
 class HTTPFactory:
     """A Twisted protocol factory that serves an App.
 
@@ -133,6 +136,13 @@ class HTTPFactory:
         """See IProtocolFactory. None: over the limit, on ports that cannot wait."""
         del addr
         return None if self.gate.refuses else HTTP1Connection(self)
+
+    def acceptableProtocols(self) -> list[bytes]:  # noqa: N802  # Twisted's name
+        """See IProtocolNegotiationFactory: ALPN, where TLS is Twisted's own.
+
+        Without it Twisted fails every client that offers anything.
+        """
+        return [b"http/1.1"]
 
     # Called by connections
 

@@ -88,7 +88,8 @@ def stream_socket_family(descriptor: int) -> socket.AddressFamily:
 class InheritedSocketEndpoint:
     """Serves on a socket that whoever started us has bound.
 
-    For HTTPFactory alone: what comes in this way heeds its limit like any other port.
+    For HTTPFactory alone, with TLS or without: what comes in this way heeds its limit
+    like any other port.
     """
 
     def __init__(self, reactor: Any, descriptor: int) -> None:
@@ -100,13 +101,14 @@ class InheritedSocketEndpoint:
         listening: Deferred[IListeningPort] = execute(self._listen, protocolFactory)
         return listening
 
-    def _listen(self, factory: HTTPFactory) -> IListeningPort:
+    def _listen(self, factory: Any) -> IListeningPort:
         family = stream_socket_family(self.descriptor)
-        backlog = factory.limits.backlog
+        served: HTTPFactory = getattr(factory, "wrappedFactory", factory)
+        backlog = served.limits.backlog
         with socket.socket(fileno=os.dup(self.descriptor)) as inherited:
             inherited.setblocking(False)
             inherited.listen(backlog)  # some pass on sockets that are only bound
-            reactor = ListeningReactor(self._reactor, factory.gate, backlog)
+            reactor = ListeningReactor(self._reactor, served.gate, backlog)
             return reactor.adoptStreamPort(inherited.fileno(), family, factory)
 
 
@@ -121,9 +123,13 @@ def cannot_listen(error: BaseException, description: str) -> ConfigurationError:
     return ConfigurationError(f"cannot listen on {description}: {reason}")
 
 
-def url_of(address: Any, description: str) -> str:
-    """Return how a client would name *address*, which came of *description*."""
-    scheme = "https" if description.startswith(("ssl:", "tls:")) else "http"
+def url_of(address: Any, description: str, *, is_secure: bool = False) -> str:
+    """Return how a client would name *address*, which came of *description*.
+
+    :param is_secure: TLS is spoken there, whatever *description* says.
+    """
+    is_secure = is_secure or description.startswith(("ssl:", "tls:"))
+    scheme = "https" if is_secure else "http"
     match address:
         case IPv4Address():
             return f"{scheme}://{address.host}:{address.port}"

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.parseOptions(arguments)
         reactor = reactor_of_this_process()
-        check_addresses(reactor, options.configuration.listen)
+        check_addresses(reactor, options.configuration.addresses)
         service = make_service(options.configuration, reactor)
         globalLogBeginner.beginLoggingTo(
             [textFileLogObserver(sys.stderr)],

@@ -11,6 +11,7 @@ from httpx_tw.errors import ConfigurationError
 from httpx_tw.hosting.mounting import check_prefix
 from httpx_tw.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts
 from httpx_tw.server.server import tcp_endpoint
+from httpx_tw.service.option import Option
 from httpx_tw.service.quantities import (
     format_duration,
     format_size,
@@ -18,9 +19,12 @@ from httpx_tw.service.quantities import (
     parse_duration,
     parse_size,
 )
+from httpx_tw.service.tls_options import TLS_OPTIONS, tls_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+    from httpx_tw.tls.certificates import ServerTLS
 
 __all__ = [
     "DEFAULT_ACCESS_LOG",
@@ -28,7 +32,6 @@ __all__ = [
     "DEFAULT_PORT",
     "OPTIONS",
     "Configuration",
-    "Option",
     "configuration_from",
 ]
 
@@ -69,6 +72,12 @@ class Configuration:
 
     timeouts: Timeouts = DEFAULT_TIMEOUTS
 
+    tls: ServerTLS | None = None
+    """HTTPS on all of *listen*. None: HTTP."""
+
+    https_redirect: str | None = None
+    """The endpoint whose clients are sent on to HTTPS. None: none."""
+
     static: tuple[tuple[str, str], ...] = ()
     """Prefixes, and the directories whose files are below them."""
 
@@ -79,25 +88,11 @@ class Configuration:
     server_name: str = "httpx-tw"
     """The Server field; "": none."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """One option of the command line."""
-
-    name: str
-    """With dashes, without the two in front."""
-
-    value: str
-    """What it takes, in capitals; "": it is a flag."""
-
-    default: str
-    """As one would write it; "": there is none."""
-
-    text: str
-    """What it does, in one or two sentences."""
-
-    parse: Callable[[str], Any] = str
-    is_repeatable: bool = False
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All endpoints that are listened on."""
+        redirect = self.https_redirect
+        return self.listen if redirect is None else (*self.listen, redirect)
 
 
 def _parse_port(text: str) -> int:
@@ -399,6 +394,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     *_WHAT,
     *_FILES,
     *_WHERE,
+    *TLS_OPTIONS,
     *_LIMITS.values(),
     *_TIMEOUTS.values(),
     *_LOGGING,
@@ -427,6 +423,8 @@ def configuration_from(given: Mapping[str, Any]) -> Configuration:
         limits=_record(Limits, _LIMITS, {**given, "max-connections": None}),
         max_connections=given.get("max-connections"),
         timeouts=_record(Timeouts, _TIMEOUTS, given),
+        tls=tls_from(given),
+        https_redirect=_https_redirect(given),
         **chosen,
     )
 
@@ -472,6 +470,11 @@ def _listen(given: Mapping[str, Any]) -> tuple[str, ...]:
         host = given.get("host", DEFAULT_HOST)
         endpoints.append(tcp_endpoint(host, given.get("port", DEFAULT_PORT)))
     return tuple(endpoints)
+
+
+def _https_redirect(given: Mapping[str, Any]) -> str | None:
+    port = given.get("https-redirect")
+    return None if port is None else tcp_endpoint(given.get("host", DEFAULT_HOST), port)
 
 
 def _escaped(text: str) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from httpx_tw.app.app import App
+from httpx_tw.app.https_redirect import https_redirect
 from httpx_tw.errors import ConfigurationError
 from httpx_tw.observe.access_log import AccessLog
 from httpx_tw.server.server import Server
@@ -19,6 +20,7 @@ from httpx_tw.service.options import Options
 from httpx_tw.service.preflight import check_addresses
 from httpx_tw.service.serving import HTTPService
 from httpx_tw.service.welcome import Welcome
+from httpx_tw.tls.certificates import ServerCertificates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +52,7 @@ def makeService(options: Options, reactor: Any = None) -> HTTPService:
                 configuration.access_log, is_daemon=_will_be_daemon(runner)
             ),
         )
-        check_addresses(reactor, configuration.listen)
+        check_addresses(reactor, configuration.addresses)
         service = make_service(configuration, reactor)
     except ConfigurationError as error:
         complain(error)
@@ -63,12 +65,14 @@ def make_service(configuration: Configuration, reactor: Any) -> HTTPService:
     """Return a service that is not running; start it, or give it a parent.
 
     The limit of open files is raised here (see ``--max-connections``), the application
-    imported and the access log opened.
+    imported, certificates and keys read, and the access log opened.
 
     :raises ConfigurationError: when one of them fails.
     """
     name = configuration.app or configuration.wsgi
     app = _load_app(configuration)
+    # Keys are read before privileges are shed.
+    tls = None if configuration.tls is None else ServerCertificates(configuration.tls)
     _add_files(configuration, app)
     access_log = _open_access_log(configuration.access_log)
     max_connections = resolve_max_connections(configuration.max_connections, reactor)
@@ -78,6 +82,7 @@ def make_service(configuration: Configuration, reactor: Any) -> HTTPService:
         timeouts=configuration.timeouts,
         access_log=access_log,
         server_name=configuration.server_name,
+        tls=tls,
     )
     service = HTTPService(
         reactor,
@@ -85,6 +90,7 @@ def make_service(configuration: Configuration, reactor: Any) -> HTTPService:
         configuration.listen,
         what=name or ("files" if configuration.static else "the welcome application"),
         access_log=access_log,
+        redirect=_redirect(configuration, server),
     )
     if name is None and not configuration.static:
         Welcome(
@@ -93,6 +99,27 @@ def make_service(configuration: Configuration, reactor: Any) -> HTTPService:
             reactor_name=type(reactor).__name__,
         ).add_to(app)
     return service
+
+
+def _redirect(
+    configuration: Configuration, server: Server
+) -> tuple[Server, str] | None:
+    if configuration.https_redirect is None:
+        return None
+
+    def port() -> int:
+        # Where the very first endpoint is; a Unix socket has none, what is before it
+        # has the usual one.
+        return getattr(server.addresses[0], "port", 443) if server.addresses else 443
+
+    redirecting = Server(
+        https_redirect(port),
+        limits=server.limits,
+        timeouts=configuration.timeouts,
+        access_log=None,
+        server_name=configuration.server_name,
+    )
+    return redirecting, configuration.https_redirect
 
 
 def _load_app(configuration: Configuration) -> App:

@@ -17,12 +17,13 @@ from httpx_tw.service.complaints import complain
 from httpx_tw.service.configuration import (
     OPTIONS,
     Configuration,
-    Option,
     configuration_from,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from httpx_tw.service.option import Option
 
 __all__ = ["Options"]
 

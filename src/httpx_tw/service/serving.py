@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from twisted.application.service import Service
+from twisted.internet.defer import gatherResults
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
 from httpx_tw.errors import ConfigurationError
 from httpx_tw.server.reactor_choice import name_of
 from httpx_tw.service.addresses import cannot_listen, endpoint_from, url_of
+from httpx_tw.service.hangup import Hangup
 from httpx_tw.service.quantities import format_duration, format_size
 
 if TYPE_CHECKING:
@@ -43,11 +45,13 @@ class HTTPService(Service):
     :param listen: endpoint strings, and ``fd:N``.
     :param what: names the application in the log.
     :param access_log: closed when the service has stopped; the server has it too.
+    :param redirect: a server that sends clients on to *server*, and its endpoint; it
+        starts and stops along. None: none.
     :param on_failure: called with the ConfigurationError when it cannot listen; by
         default that is raised.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all but three are keywords with defaults
         self,
         reactor: Any,
         server: Server,
@@ -55,6 +59,7 @@ class HTTPService(Service):
         *,
         what: str = "an application",
         access_log: AccessLog | None = None,
+        redirect: tuple[Server, str] | None = None,
         on_failure: Callable[[ConfigurationError], NoReturn] = _raise,
     ) -> None:
         self.server = server
@@ -62,6 +67,8 @@ class HTTPService(Service):
         self._listen_on = tuple(listen)
         self._what = what
         self._access_log = access_log
+        self._redirect = redirect
+        self._hangup = Hangup(reactor, self._look_for_certificates)
         self.on_failure = on_failure
         """Called with what went wrong; must not return."""
         self.has_failed = False
@@ -71,8 +78,9 @@ class HTTPService(Service):
     @property
     def urls(self) -> list[str]:
         """Where it listens, as clients would say it; empty when it does not."""
+        is_secure = self.server.certificates is not None
         return [
-            url_of(address, description)
+            url_of(address, description, is_secure=is_secure)
             for address, description in zip(
                 self.server.addresses, self._listen_on, strict=False
             )
@@ -95,12 +103,15 @@ class HTTPService(Service):
         """Stop listening, drain, and fire. See IService."""
         super().stopService()  # type: ignore[no-untyped-call]  # as above
         self._is_bound = False
-        return self.server.stop().addBoth(self._stopped)
+        self._hangup.ignore()
+        servers = [self.server, *([self._redirect[0]] if self._redirect else [])]
+        stopping = gatherResults([server.stop() for server in servers])
+        return stopping.addBoth(self._stopped)
 
-    def _stopped(self, result: Failure | None) -> Failure | None:
+    def _stopped(self, result: Failure | list[None]) -> Failure | None:
         if self._access_log is not None:
             self._access_log.close()
-        return result
+        return None if isinstance(result, list) else result
 
     def _bind(self) -> None:
         if self.server.is_running:
@@ -123,10 +134,31 @@ class HTTPService(Service):
             else description
             for description in self._listen_on
         ]
-        return self.server.start(self._reactor, endpoints)
+        starting = self.server.start(self._reactor, endpoints)
+        if self._redirect is not None:
+            starting.addCallback(self._start_redirect, *self._redirect)
+        return starting
+
+    def _start_redirect(
+        self, port: int, server: Server, description: str
+    ) -> Deferred[int]:
+        starting = server.start(self._reactor, [description])
+        starting.addErrback(self._redirect_failed)
+        return starting.addCallback(lambda _: port)
+
+    def _redirect_failed(self, failure: Failure) -> Failure:
+        self.server.stop()
+        return failure
+
+    def _look_for_certificates(self) -> None:
+        if self.server.certificates is not None:
+            _log.info("looking for new TLS certificates")
+            self.server.certificates.reload(looks_may_deceive=True)
 
     def _bound(self, _: int) -> None:
         self._is_bound = True
+        if self.server.certificates is not None:
+            self._hangup.heed()
         if self.running:
             self._announce()
 
@@ -139,7 +171,8 @@ class HTTPService(Service):
     def _in_words(self, failure: Failure) -> ConfigurationError:
         error: Any = failure.value
         description = self._listen_on[0]
-        if len(self._listen_on) > 1 and isinstance(error, CannotListenError):
+        is_one_of_several = len(self._listen_on) > 1 or self._redirect is not None
+        if is_one_of_several and isinstance(error, CannotListenError):
             description = f"{error.interface or 'port'} {error.port}"
         return cannot_listen(error, description)
 
@@ -147,6 +180,11 @@ class HTTPService(Service):
         server = self.server
         for url in self.urls:
             _log.info("serving {what} on {url}", what=self._what, url=url)
+        if self._redirect is not None:
+            redirecting, description = self._redirect
+            for address in redirecting.addresses:
+                url = url_of(address, description)
+                _log.info("sending clients of {url} on to HTTPS", url=url)
         _log.info(
             "reactor {reactor}; handlers run on the reactor thread",
             reactor=name_of(self._reactor),

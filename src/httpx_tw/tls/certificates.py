@@ -73,11 +73,11 @@ class ServerTLS:
     """Authorities, in PEM, of which certificates of clients are accepted."""
 
     cert_reqs: Literal["none", "optional", "required"] | None = None
-    """Whether clients are asked for a certificate. None: "required" with *ca_certs*,
-    "none" without."""
+    """Whether clients are asked for a certificate. None becomes "required" with
+    *ca_certs*, "none" without."""
 
-    ciphers: str | None = None
-    """For TLS 1.2, in OpenSSL's notation. None: :data:`CIPHERS`."""
+    ciphers: str = CIPHERS
+    """For TLS 1.2, in OpenSSL's notation."""
 
     min_version: Literal["1.2", "1.3"] = "1.2"
 
@@ -105,13 +105,11 @@ class ServerTLS:
             )
         if not self.hsts >= 0:
             raise ConfigurationError(f"hsts must not be negative, got {self.hsts!r}")
-        if (self.verification != "none") != (self.ca_certs is not None):
+        if self.cert_reqs is None:
+            meant = "none" if self.ca_certs is None else "required"
+            object.__setattr__(self, "cert_reqs", meant)
+        if (self.cert_reqs != "none") != (self.ca_certs is not None):
             raise ConfigurationError("cert_reqs and ca_certs need each other")
-
-    @property
-    def verification(self) -> str:
-        """What *cert_reqs* means."""
-        return self.cert_reqs or ("none" if self.ca_certs is None else "required")
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,13 +280,14 @@ class ServerCertificates:
         context.set_session_id(session_id)
         context.set_alpn_select_callback(_alpn_choice(options.alpn))
         try:
-            context.set_cipher_list((options.ciphers or CIPHERS).encode("ascii"))
+            context.set_cipher_list(options.ciphers.encode("ascii"))
         except (SSL.Error, UnicodeEncodeError) as error:
             raise ConfigurationError(f"no such ciphers: {options.ciphers!r}") from error
         load_pair(context, pair.certfile, pair.keyfile, options.password)
         if options.ca_certs is not None:
             load_client_authorities(context, options.ca_certs)
-        context.set_verify(_VERIFY[options.verification])
+        assert options.cert_reqs is not None, "see ServerTLS"
+        context.set_verify(_VERIFY[options.cert_reqs])
         return context
 
 
