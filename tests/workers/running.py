@@ -71,9 +71,7 @@ class OnAReactor(Base):
             if self.reactor.running:
                 self.reactor.stop()
 
-        self.reactor.callWhenRunning(
-            lambda: ensureDeferred(test()).addBoth(end)  # type: ignore[arg-type]  # Twisted's
-        )
+        self.reactor.callWhenRunning(lambda: ensureDeferred(test()).addBoth(end))
         reactors.run(self.reactor, PATIENCE)
         if isinstance(outcome[0], Failure):
             outcome[0].raiseException()
@@ -170,3 +168,18 @@ def adds_up(pool: WorkerPool) -> bool:
         + stats.completed + stats.errors + stats.cancelled + stats.timed_out
         + stats.dropped
     ) and stats.active >= 0  # fmt: skip
+
+
+def threads_of(name: str) -> list[str]:
+    """Return the names of the threads there are that begin with *name*."""
+    names = [thread.name for thread in threading.enumerate()]
+    return [each for each in names if each.startswith(name)]
+
+
+async def error_of(deferred: Deferred[Any]) -> BaseException:
+    """Wait for what *deferred* fails with."""
+    try:
+        result = await deferred
+    except BaseException as error:  # noqa: BLE001  # whatever it is
+        return error
+    raise AssertionError(f"it did not fail: {result!r}")

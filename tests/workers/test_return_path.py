@@ -1,0 +1,64 @@
+"""What threads bring is dealt with on the reactor thread, in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from tests.workers.running import (
+    OnAReactor,
+    on_every_reactor_and_pool,
+)
+
+
+class PostContract(OnAReactor):
+    """Calls from any thread to the reactor's."""
+
+    def test_posts_come_in_order_and_before_the_end_of_their_call(self) -> None:
+        async def test() -> None:
+            pool = self.a_pool()
+            heard: list[Any] = []
+
+            def speak(_: Any) -> None:
+                for number in range(100):
+                    pool.post(heard.append, number)
+
+            pool.offload(speak, None, lambda *_: heard.append("end"))
+            await self.until(lambda: len(heard) == 101)
+            assert heard == [*range(100), "end"]
+            await pool.stop()
+
+        self.run_async(test)
+
+    def test_a_post_that_fails_is_logged(self) -> None:
+        async def test() -> None:
+            pool = self.a_pool()
+            pool.post(int, "x")
+            heard = Deferred[None]()
+            pool.post(heard.callback, None)
+            await heard
+            await pool.stop()
+
+        self.run_async(test)
+        assert len(self.flushLoggedErrors(ValueError)) == 1
+
+    def test_a_thread_that_posts_without_end_leaves_the_reactor_time(self) -> None:
+        async def test() -> None:
+            pool = self.a_pool()
+            is_over: list[bool] = []
+
+            def speak() -> None:
+                while not is_over:
+                    pool.post(id, 1)
+
+            speaking = pool.submit(speak)
+            await self.turn(20)
+            is_over.append(True)
+            await speaking
+            await pool.stop()
+
+        self.run_async(test)
+
+
+on_every_reactor_and_pool(PostContract, globals())
