@@ -135,7 +135,8 @@ class Desk:
         """
         with self.lock:
             never_ran = self._take_out(task, outcome, None)
-        self._use_room(never_ran)
+        if never_ran and self.waiting:
+            self.admit()
         return never_ran
 
     def expire(self, seconds: float) -> None:
@@ -144,9 +145,10 @@ class Desk:
         latest = self.clock() - seconds
         for task in list(self.outstanding):  # in the order of their submission
             if task.submitted > latest:
-                return
+                break
             error = DeadlinePassed(f"{self.name}: no result within {seconds:g} s")
             self._give_up(task, "timed_out", error)
+        self.admit()
 
     def drop(self, tasks: Iterable[Task], why: type[Exception]) -> list[Task]:
         """Give up *tasks*, for the pool's own reasons; return those that never ran."""
@@ -177,7 +179,6 @@ class Desk:
             never_ran = self._take_out(task, outcome, error)
         if never_ran is not None and not task.is_refused:
             self._tell(task, error)
-        self._use_room(never_ran)
         return never_ran
 
     def _take_out(
@@ -200,10 +201,6 @@ class Desk:
             self.queue.remove(task)
             return True
         return False
-
-    def _use_room(self, never_ran: bool | None) -> None:
-        if never_ran and self.waiting:
-            self.admit()
 
     def _tell(self, task: Task, error: BaseException | None) -> None:
         told: Any = error
