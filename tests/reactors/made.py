@@ -65,7 +65,7 @@ def unmake(reactor: Any) -> None:
     for call in reactor.getDelayedCalls():
         call.cancel()
     poller = getattr(reactor, "_poller", None)
-    if hasattr(poller, "close"):
+    if poller is not None and hasattr(poller, "close"):
         poller.close()
 
 

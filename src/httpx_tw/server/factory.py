@@ -59,8 +59,8 @@ class HTTPFactory:
     :param reactor: the time of deadlines (IReactorTime).
     :param access_log: None: no access log.
     :param server_name: the Server field; "" for none.
-    :param hsts: max-age, in seconds, of the Strict-Transport-Security that each response
-        carries; for connections with TLS alone. 0: no such field.
+    :param hsts: max-age, in seconds, of the Strict-Transport-Security in each response
+        over TLS. 0: no such field.
     :param wall_clock: seconds since the epoch, for the Date field.
     :param threads: the workers for endpoints that may block; whoever made them stops
         them. None: every endpoint runs on the reactor thread.
