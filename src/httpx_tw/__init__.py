@@ -14,6 +14,7 @@ from httpx_tw.limits import Limits, Timeouts
 from httpx_tw.server.event_server import EventServer
 from httpx_tw.server.factory import HTTPFactory
 from httpx_tw.server.server import Server
+from httpx_tw.workers.pool import WorkerPool, WorkerPoolConfig
 
 if TYPE_CHECKING:
     from httpx_tw.client import parallel as parallel
@@ -38,6 +39,8 @@ __all__ = [
     "SwitchProtocols",
     "Timeout",
     "Timeouts",
+    "WorkerPool",
+    "WorkerPoolConfig",
 ]
 
 __version__ = "0.1.0.dev0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -383,3 +384,10 @@ class Awaited(TestCase):
         waiting.cancel()
         await waiting
         self.assertEqual(self.client.statistics().disconnects, 1)
+
+
+def test_there_are_no_worker_threads() -> None:
+    app = App()
+    app.get("/", lambda _: threading.current_thread().name, thread=True)
+    with TestClient(app) as client:
+        assert client.get("/").text == threading.current_thread().name

@@ -78,6 +78,8 @@ class TestClient:
         assert response.status == 201
         assert response.json()["id"] == 1
 
+    Every endpoint is called on the thread that asks, also with ``thread=True``.
+
     Time stands still: :attr:`clock` moves only by :meth:`advance`. A handler that waits
     cannot answer a plain call, which then raises :class:`StillWaiting`. Either take it
     in steps::
