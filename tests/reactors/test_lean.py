@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import socket
+import threading
 import time
 from functools import partial
 from itertools import pairwise
@@ -328,6 +329,76 @@ class LeanContract(Base):
         self.reactor.iterate(0)
         assert inner.notes == ["doRead"]
         assert [event["system"] for event in events] == ["scripted"]
+
+    # The end of a batch
+
+    def test_what_is_asked_for_comes_after_the_batch_and_once(self) -> None:
+        order: list[str] = []
+
+        def ask_twice() -> None:
+            order.append("read")
+            for name in ("first", "second"):
+                self.reactor.call_after_batch(partial(order.append, name))
+
+        group = [self.scripted(doRead=ask_twice) for _ in range(2)]
+        for each in group:
+            self.reactor.addReader(each)
+        self.reactor.callLater(0, order.append, "timer")
+        self.reactor.doIteration(0)
+        self.reactor.runUntilCurrent()
+        for each in group:
+            self.reactor.removeReader(each)
+        self.reactor.iterate(0)
+        assert order == ["read"] * 2 + ["first", "second"] * 2 + ["timer"]
+
+    def test_what_a_timer_asks_for_comes_before_the_next_wait(self) -> None:
+        order: list[str] = []
+        later = partial(self.reactor.callLater, 0, order.append, "due")
+        self.reactor.call_after_batch(later)
+        self.reactor.doIteration(None)  # would wait for ever
+        assert order == []
+        self.reactor.iterate(0)
+        assert order == ["due"]
+
+    def test_what_it_asks_for_in_turn_comes_before_the_next_wait(self) -> None:
+        order: list[str] = []
+
+        def ask_again() -> None:
+            order.append("once")
+            self.reactor.call_after_batch(partial(order.append, "again"))
+
+        reader = self.scripted(doRead=partial(self.reactor.call_after_batch, ask_again))
+        self.reactor.addReader(reader)
+        self.reactor.doIteration(0)
+        self.reactor.removeReader(reader)
+        assert order == ["once"]
+        self.reactor.doIteration(None)
+        assert order == ["once", "again"]
+
+    def test_what_fails_after_a_batch_harms_nobody(self) -> None:
+        order: list[str] = []
+        for error in (ZeroDivisionError(), SystemExit(3)):
+            self.reactor.call_after_batch(raising(error))
+        self.reactor.call_after_batch(partial(order.append, "last"))
+        self.reactor.doIteration(0)
+        assert order == ["last"]
+        assert len(self.flushLoggedErrors(ZeroDivisionError, SystemExit)) == 2
+        self.reactor.call_after_batch(raising(KeyboardInterrupt()))
+        self.reactor.call_after_batch(partial(order.append, "after all"))
+        self.assertRaises(KeyboardInterrupt, self.reactor.doIteration, 0)
+        self.reactor.doIteration(0)
+        assert order == ["last", "after all"]
+
+    def test_other_threads_end_a_wait_without_a_limit(self) -> None:
+        called: list[str] = []
+        thread = threading.Thread(
+            target=self.reactor.callFromThread, args=(called.append, "here")
+        )
+        thread.start()
+        self.reactor.doIteration(None)
+        self.reactor.runUntilCurrent()
+        thread.join()
+        assert called == ["here"]
 
     # Closed behind its back
 

@@ -222,10 +222,12 @@ class LeanReactor(posixbase.PosixReactorBase, posixbase._PollLikeMixin):  # noqa
 
     def _end_batch(self) -> None:
         functions, self._after_batch = self._after_batch, []
-        for function in functions:
+        rest = iter(functions)
+        for function in rest:
             try:
                 function()
             except KeyboardInterrupt:
+                self._after_batch[:0] = rest
                 raise
             except BaseException:  # noqa: BLE001  # as for an event of a descriptor
                 log.err()

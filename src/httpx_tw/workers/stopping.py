@@ -125,6 +125,7 @@ class Stop:
         if self._call is not None:
             self._call.cancel()
         self._crew.join()
+        self._desk.returns.take_in()  # what these threads brought at the last moment
         report = StopReport(
             finished=self._desk.ended() - self._ended_before,
             dropped=tuple(self._dropped),
