@@ -45,7 +45,6 @@ TESTED_ELSEWHERE = {
     "transport/stream_server": "transport/test_listener.py",
     "transport/tls_ending": "transport/test_tls_stream.py",  # seen through the whole
     "service/option": "service/test_configuration.py",
-    "service/option": "service/test_configuration.py",
     "testing/conversation": "testing/test_clients.py",
     "testing/strategies": "protocol/test_conformance_fuzz.py",
 }

@@ -66,9 +66,10 @@ def test_every_option_changes_something(option: Any) -> None:
         "NUMBER": "7",
         "ADDRESS": "::1",
         "PREFIX": "/x",
+        "PREFIX=DIRECTORY": "/x=y",
+        "POLICY": "wait",
         "WHEN": "optional",
         "VERSION": "1.3",
-        "PREFIX=DIRECTORY": "/x=y",
         "": "",
     }.get(option.value, "x:y")
     parsed = option.parse(written) if option.value else True

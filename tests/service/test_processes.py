@@ -49,6 +49,13 @@ async def slow(request):
     await deferLater(reactor, request.path_params["seconds"])
     return "done"
 
+@app.get("/sleep/{seconds:float}")
+def sleep(request):
+    import time
+    Path("begun").touch()
+    time.sleep(request.path_params["seconds"])
+    return "slept"
+
 @app.get("/quick")
 def quick(request):
     return "quick"
@@ -91,7 +98,9 @@ def test_it_serves_in_the_foreground(place: Path, way: str) -> None:
     with serving(place, way, "--port", "0") as service:
         assert fetch(service.port, "/hello") == (200, b"Hello, World!")
         assert fetch(service.port, "/echo", method="POST", body=b"x") == (200, b"x")
-        service.wait_for(r"handlers run on the reactor thread")
+        service.wait_for(
+            r"plain handlers run on \d+ worker threads \(queue 4,096, reject"
+        )
         service.wait_for(r"limits: connections \d+, body 10M")
         service.wait_for(r'"GET /hello HTTP/1.1" 200 13')
         service.terminate()
@@ -158,8 +167,61 @@ def test_it_serves_as_a_daemon(place: Path) -> None:
         os.kill(pid, signal.SIGTERM)
         wait_until(lambda: not is_alive(pid), "the daemon's end")
         assert not (place / "twistd.pid").exists()
-        assert "handlers run on the reactor thread" in log.read_text()
+        assert "plain handlers run on" in log.read_text()
         assert "Traceback" not in log.read_text()
+
+
+def test_a_daemon_has_threads_of_its_own(place: Path) -> None:
+    # Threads do not survive the fork: they have to be started behind it.
+    with daemon(place, "slow_app:app", "--port", "0", "--threads", "2") as pid:
+        port = port_in(place / "twistd.log")
+        with ThreadPoolExecutor(3) as pool:
+            first, second = (pool.submit(fetch, port, "/sleep/0.5") for _ in range(2))
+            wait_until((place / "begun").exists, "the request")
+            names = Path(f"/proc/{pid}/task")
+            assert not names.exists() or len(list(names.iterdir())) > 1
+            os.kill(pid, signal.SIGTERM)
+            assert first.result(PATIENCE) == (200, b"slept")
+            assert second.result(PATIENCE) == (200, b"slept")
+        wait_until(lambda: not is_alive(pid), "the daemon's end")
+        log = (place / "twistd.log").read_text()
+        assert "plain handlers run on 2 worker threads" in log
+        assert "Traceback" not in log
+
+
+@every_foreground
+def test_a_handler_that_blocks_keeps_nobody_waiting(place: Path, way: str) -> None:
+    arguments = ("slow_app:app", "--port", "0", "--threads", "2")
+    with (
+        serving(place, way, *arguments) as service,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        blocked = pool.submit(fetch, service.port, "/sleep/1")
+        wait_until((place / "begun").exists, "the request")
+        assert fetch(service.port, "/quick") == (200, b"quick")
+        assert not blocked.done()
+        service.terminate()
+        assert blocked.result(PATIENCE) == (200, b"slept")
+        service.wait()
+        assert "Traceback" not in service.said
+
+
+def test_a_handler_that_never_returns_does_not_outlive_the_service(
+    place: Path,
+) -> None:
+    arguments = ("slow_app:app", "--port", "0", "--handler-timeout", "0.2")
+    with serving(place, "httpx-tw", *arguments) as service:
+        assert fetch(service.port, "/sleep/3600")[0] == 503
+        service.terminate()
+        service.wait()
+
+
+def test_without_threads_handlers_run_on_the_reactor_thread(place: Path) -> None:
+    with serving(place, "httpx-tw", "--port", "0", "--threads", "0") as service:
+        service.wait_for("handlers run on the reactor thread")
+        assert json.loads(fetch(service.port, "/stats")[1])["workers"]["workers"] == 0
+        service.terminate()
+        assert service.wait() == 0
 
 
 def test_a_daemon_finishes_the_request_in_flight(place: Path) -> None:

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and daemons"
 def test_the_best_of_ours_runs_it(tmp_path: Path, way: str) -> None:
     with serving(tmp_path, way, "--port", "0") as service:
         assert fetch(service.port, "/hello")[0] == 200
-        service.wait_for(f"reactor {BEST}; handlers run on the reactor thread")
+        service.wait_for(f"reactor {BEST}; plain handlers run on")
         service.terminate()
         service.wait()
         assert "Traceback" not in service.said
@@ -45,7 +45,7 @@ def test_the_one_that_was_asked_for_wins(tmp_path: Path, way: str, name: str) ->
         patch.setitem(FOREGROUND, way, asked)
         with serving(tmp_path, way, "--port", "0") as service:
             assert fetch(service.port, "/hello")[0] == 200
-            service.wait_for(f"reactor {name}; handlers")
+            service.wait_for(f"reactor {name}; plain handlers")
             assert BEST not in service.said
             service.terminate()
             service.wait()
@@ -66,7 +66,9 @@ def test_it_survives_becoming_a_daemon(tmp_path: Path, name: str) -> None:
     pid = int((tmp_path / "twistd.pid").read_text())
     log = tmp_path / "twistd.log"
     try:
-        wait_until(lambda: f"reactor {name}; handlers" in log.read_text(), "the log")
+        wait_until(
+            lambda: f"reactor {name}; plain" in log.read_text(), "the log"
+        )
         address = log.read_text().partition("http://127.0.0.1:")[2]
         port = int(address.split(maxsplit=1)[0])
         for _ in range(3):

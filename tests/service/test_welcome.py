@@ -17,6 +17,8 @@ from httpx_tw.errors import ConfigurationError
 from httpx_tw.observe.stats import ServerStats
 from httpx_tw.service.welcome import Welcome
 from httpx_tw.testing import TestClient
+from httpx_tw.workers.pool import WorkerPool
+from httpx_tw.workers.statistics import WorkerPoolStats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +32,7 @@ def client() -> Iterator[TestClient]:
     with TestClient(app) as client:
         Welcome(
             statistics=client.factory.statistics,
+            workers=lambda: WorkerPool().stats,
             urls=lambda: URLS,
             reactor_name="Epoll<Reactor>",
         ).add_to(app)
@@ -116,8 +119,10 @@ def test_the_figures(client: TestClient) -> None:
     answer = client.get("/stats")
     assert answer.headers["content-type"] == "application/json"
     figures = answer.json()
+    workers = figures.pop("workers")
     assert set(figures) == {field.name for field in fields(ServerStats)}
     assert figures["responses_2xx"] == 1
+    assert set(workers) == {field.name for field in fields(WorkerPoolStats)}
 
 
 def test_the_page_of_figures_loads_itself_again(client: TestClient) -> None:
@@ -126,6 +131,22 @@ def test_the_page_of_figures_loads_itself_again(client: TestClient) -> None:
     for field in fields(ServerStats):
         assert f"<th>{field.name.replace('_', ' ')}</th>" in page
     assert "<td>yes</td>" in page
+    for field in fields(WorkerPoolStats):
+        assert f"<th>{field.name.replace('_', ' ')}</th>" in page
+    assert "<td>0.00 ms on average</td>" in page
+
+
+def test_a_server_without_worker_threads_has_no_figures_of_them() -> None:
+    app = App()
+    with TestClient(app) as client:
+        Welcome(
+            statistics=client.factory.statistics,
+            workers=lambda: None,
+            urls=list,
+            reactor_name="x",
+        ).add_to(app)
+        assert client.get("/stats").json()["workers"] is None
+        assert "Worker threads" not in client.get("/statistics").text
 
 
 def test_a_server_that_stops_has_no_figures() -> None:
@@ -133,7 +154,9 @@ def test_a_server_that_stops_has_no_figures() -> None:
         raise ConfigurationError("the server is not running")
 
     app = App()
-    Welcome(statistics=gone, urls=list, reactor_name="x").add_to(app)
+    Welcome(statistics=gone, workers=lambda: None, urls=list, reactor_name="x").add_to(
+        app
+    )
     with TestClient(app) as client:
         assert client.get("/stats").status == 503
         assert client.get("/statistics").status == 503

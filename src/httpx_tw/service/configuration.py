@@ -19,6 +19,12 @@ from httpx_tw.service.quantities import (
     parse_duration,
     parse_size,
 )
+from httpx_tw.service.thread_options import (
+    DEFAULT_THREADS,
+    THREAD_OPTIONS,
+    ThreadOptions,
+    threads_from,
+)
 from httpx_tw.service.tls_options import TLS_OPTIONS, tls_from
 
 if TYPE_CHECKING:
@@ -71,6 +77,9 @@ class Configuration:
     """None: as many as the process may have descriptors for. Goes before *limits*."""
 
     timeouts: Timeouts = DEFAULT_TIMEOUTS
+
+    threads: ThreadOptions = DEFAULT_THREADS
+    """What plain endpoints run on."""
 
     tls: ServerTLS | None = None
     """HTTPS on all of *listen*. None: HTTP."""
@@ -395,6 +404,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     *_FILES,
     *_WHERE,
     *TLS_OPTIONS,
+    *THREAD_OPTIONS,
     *_LIMITS.values(),
     *_TIMEOUTS.values(),
     *_LOGGING,
@@ -423,6 +433,7 @@ def configuration_from(given: Mapping[str, Any]) -> Configuration:
         limits=_record(Limits, _LIMITS, {**given, "max-connections": None}),
         max_connections=given.get("max-connections"),
         timeouts=_record(Timeouts, _TIMEOUTS, given),
+        threads=threads_from(given),
         tls=tls_from(given),
         https_redirect=_https_redirect(given),
         **chosen,

@@ -71,9 +71,9 @@ def make_service(configuration: Configuration, reactor: Any) -> HTTPService:
     """
     name = configuration.app or configuration.wsgi
     app = _load_app(configuration)
+    _add_files(configuration, app)
     # Keys are read before privileges are shed.
     tls = None if configuration.tls is None else ServerCertificates(configuration.tls)
-    _add_files(configuration, app)
     access_log = _open_access_log(configuration.access_log)
     max_connections = resolve_max_connections(configuration.max_connections, reactor)
     server = Server(
@@ -84,17 +84,20 @@ def make_service(configuration: Configuration, reactor: Any) -> HTTPService:
         server_name=configuration.server_name,
         tls=tls,
     )
+    configuration.threads.apply_to(server)
     service = HTTPService(
         reactor,
         server,
         configuration.listen,
         what=name or ("files" if configuration.static else "the welcome application"),
+        handlers=str(configuration.threads),
         access_log=access_log,
         redirect=_redirect(configuration, server),
     )
     if name is None and not configuration.static:
         Welcome(
             statistics=server.statistics,
+            workers=lambda: server.worker_stats,
             urls=lambda: service.urls,
             reactor_name=type(reactor).__name__,
         ).add_to(app)

@@ -44,6 +44,7 @@ class HTTPService(Service):
     :param server: not running yet.
     :param listen: endpoint strings, and ``fd:N``.
     :param what: names the application in the log.
+    :param handlers: says in the log where they run.
     :param access_log: closed when the service has stopped; the server has it too.
     :param redirect: a server that sends clients on to *server*, and its endpoint; it
         starts and stops along. None: none.
@@ -58,6 +59,7 @@ class HTTPService(Service):
         listen: Sequence[str],
         *,
         what: str = "an application",
+        handlers: str = "handlers run on the reactor thread",
         access_log: AccessLog | None = None,
         redirect: tuple[Server, str] | None = None,
         on_failure: Callable[[ConfigurationError], NoReturn] = _raise,
@@ -66,6 +68,7 @@ class HTTPService(Service):
         self._reactor = reactor
         self._listen_on = tuple(listen)
         self._what = what
+        self._handlers = handlers
         self._access_log = access_log
         self._redirect = redirect
         self._hangup = Hangup(reactor, self._look_for_certificates)
@@ -186,8 +189,9 @@ class HTTPService(Service):
                 url = url_of(address, description)
                 _log.info("sending clients of {url} on to HTTPS", url=url)
         _log.info(
-            "reactor {reactor}; handlers run on the reactor thread",
+            "reactor {reactor}; {handlers}",
             reactor=name_of(self._reactor),
+            handlers=self._handlers,
         )
         _log.info("limits: {limits}", limits=_summary_of_limits(server.limits))
         _log.info(

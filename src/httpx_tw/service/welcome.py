@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from httpx_tw.app.app import App
     from httpx_tw.app.request import Request
     from httpx_tw.observe.stats import ServerStats
+    from httpx_tw.workers.statistics import WorkerPoolStats
 
 __all__ = ["Welcome"]
 
@@ -79,6 +80,7 @@ class Welcome:
 
     It shows nothing of the machine but versions and the addresses listened on.
 
+    :param workers: the figures of its worker threads; None: it has none.
     :param urls: where the server listens.
     """
 
@@ -86,10 +88,12 @@ class Welcome:
         self,
         *,
         statistics: Callable[[], ServerStats],
+        workers: Callable[[], WorkerPoolStats | None],
         urls: Callable[[], list[str]],
         reactor_name: str,
     ) -> None:
         self._statistics = statistics
+        self._workers = workers
         self._urls = urls
         self._reactor_name = reactor_name
 
@@ -131,22 +135,24 @@ class Welcome:
     async def statistics_page(self, request: Request) -> Response:
         """Show the figures on a page that loads itself again."""
         del request
-        rows = "".join(
-            f"<tr><th>{escape(name.replace('_', ' '))}</th>"
-            f"<td>{escape(_written(value))}</td></tr>"
-            for name, value in self._figures().items()
-        )
+        figures = self._figures()
+        workers = figures.pop("workers")
+        tables = _table(figures)
+        if workers is not None:
+            tables += f"<h2>Worker threads</h2>{_table(workers)}"
         return _page(
             "Statistics",
-            f'<table>{rows}</table><p><a href="/">What is this?</a></p>',
+            f'{tables}<p><a href="/">What is this?</a></p>',
             f'<meta http-equiv="refresh" content="{_REFRESH}">',
         )
 
     def _figures(self) -> dict[str, Any]:
         try:
-            return self._statistics().as_dict()
+            figures = self._statistics().as_dict()
         except ConfigurationError as error:
             raise HTTPError(503, "the server is stopping") from error
+        workers = self._workers()
+        return {**figures, "workers": None if workers is None else workers.as_dict()}
 
     def _software(self) -> str:
         return (
@@ -180,9 +186,21 @@ def _shown(url: str) -> str:
     return url if "://" in url else "a Unix socket"
 
 
-def _written(value: object) -> str:
+def _table(figures: dict[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><th>{escape(name.replace('_', ' '))}</th>"
+        f"<td>{escape(_written(value))}</td></tr>"
+        for name, value in figures.items()
+    )
+    return f"<table>{rows}</table>"
+
+
+def _written(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):  # a histogram: its buckets are for machines
+        mean = value["sum"] / value["count"] if value["count"] else 0.0
+        return f"{mean * 1000:,.2f} ms on average"
     return f"{value:,.0f}" if isinstance(value, float) else f"{value:,}"
 
 
