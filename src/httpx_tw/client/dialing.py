@@ -334,13 +334,13 @@ def _tls_facts_of(transport: Any) -> TLSFacts:
 
     handle = transport.getHandle()
     alpn = getattr(transport, "negotiatedProtocol", None)
-    certificate = transport.getPeerCertificate()
+    shown = getattr(handle, "shown_certificate", transport.getPeerCertificate)
     return TLSFacts(
         version=handle.get_protocol_version_name(),
         cipher=handle.get_cipher_name() or "",
         alpn=alpn.decode("ascii") if alpn else None,
         is_resumed=was_resumed(handle),
-        certificate=certificate.to_cryptography() if certificate else None,
+        shown=shown(),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from twisted.internet.defer import succeed
@@ -46,8 +46,20 @@ class TLSFacts:
     is_resumed: bool | None
     """Whether an earlier session was resumed. None: it cannot be told."""
 
-    certificate: Certificate | None
-    """The server's, as the cryptography package has it."""
+    shown: Any = field(default=None, repr=False)
+    """The server's certificate as TLS has it: an X509 of pyOpenSSL, or DER."""
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """The server's, as the cryptography package has it.
+
+        Made when it is asked for: 60 µs, which hardly anybody needs.
+        """
+        if isinstance(self.shown, bytes):
+            from cryptography.x509 import load_der_x509_certificate
+
+            return load_der_x509_certificate(self.shown)
+        return None if self.shown is None else self.shown.to_cryptography()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -229,12 +229,19 @@ class ClientConnection(SSL.Connection):
 
     def get_peer_certificate(self, **options: Any) -> Any:
         """See SSL.Connection.get_peer_certificate."""
-        resumed = self._resumed
-        if resumed is None or resumed.certificate is None:
+        shown = self.shown_certificate()
+        if not isinstance(shown, bytes):
             return super().get_peer_certificate(**options)
-        # Sessions are kept without it, see read_session.
-        found = load_certificate(FILETYPE_ASN1, resumed.certificate)
+        found = load_certificate(FILETYPE_ASN1, shown)
         return found.to_cryptography() if options.get("as_cryptography") else found
+
+    def shown_certificate(self) -> X509 | bytes | None:
+        """Return the server's certificate as it is at hand: an X509, or in DER."""
+        # Sessions are kept without it, see read_session.
+        if self._resumed is not None and self._resumed.certificate is not None:
+            return self._resumed.certificate
+        found: X509 | None = super().get_peer_certificate()
+        return found
 
     # Sessions
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 __all__ = ["certificate_in"]
 
 
-def certificate_in(directory: Path) -> tuple[Path, Path]:
-    """Return a certificate and its key (PEM, ECDSA P-256), made when not there."""
+def certificate_in(directory: Path, kind: str = "ec") -> tuple[Path, Path]:
+    """Return a certificate and its key in PEM, made when not there.
+
+    :param kind: of the key: "ec" for ECDSA P-256, "rsa" for RSA of 2,048 bits.
+    """
     certificate, key = directory / "certificate.pem", directory / "key.pem"
     if not certificate.is_file():
         directory.mkdir(parents=True, exist_ok=True)
-        private = ec.generate_private_key(ec.SECP256R1())
+        private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+        if kind == "rsa":
+            private = rsa.generate_private_key(65537, 2048)
+        else:
+            private = ec.generate_private_key(ec.SECP256R1())
         key.write_bytes(
             private.private_bytes(
                 serialization.Encoding.PEM,
@@ -36,7 +43,9 @@ def certificate_in(directory: Path) -> tuple[Path, Path]:
     return certificate, key
 
 
-def _signed(private: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+def _signed(
+    private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
+) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = dt.datetime.now(dt.UTC)
     names: list[x509.GeneralName] = [
