@@ -52,7 +52,7 @@ async def slow(request):
 @app.get("/sleep/{seconds:float}")
 def sleep(request):
     import time
-    Path("begun").touch()
+    Path(f"begun{request.query_string}").touch()
     time.sleep(request.path_params["seconds"])
     return "slept"
 
@@ -176,8 +176,10 @@ def test_a_daemon_has_threads_of_its_own(place: Path) -> None:
     with daemon(place, "slow_app:app", "--port", "0", "--threads", "2") as pid:
         port = port_in(place / "twistd.log")
         with ThreadPoolExecutor(3) as pool:
-            first, second = (pool.submit(fetch, port, "/sleep/0.5") for _ in range(2))
-            wait_until((place / "begun").exists, "the request")
+            first = pool.submit(fetch, port, "/sleep/0.5?1")
+            second = pool.submit(fetch, port, "/sleep/0.5?2")
+            for name in ("begun1", "begun2"):
+                wait_until((place / name).exists, "the request")
             names = Path(f"/proc/{pid}/task")
             assert not names.exists() or len(list(names.iterdir())) > 1
             os.kill(pid, signal.SIGTERM)

@@ -66,9 +66,7 @@ def test_it_survives_becoming_a_daemon(tmp_path: Path, name: str) -> None:
     pid = int((tmp_path / "twistd.pid").read_text())
     log = tmp_path / "twistd.log"
     try:
-        wait_until(
-            lambda: f"reactor {name}; plain" in log.read_text(), "the log"
-        )
+        wait_until(lambda: f"reactor {name}; plain" in log.read_text(), "the log")
         address = log.read_text().partition("http://127.0.0.1:")[2]
         port = int(address.split(maxsplit=1)[0])
         for _ in range(3):
