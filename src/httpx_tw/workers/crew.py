@@ -70,7 +70,7 @@ class Crew:
         """Whoever parked last is woken first; so the others come to retire."""
         self._desk = desk
         self._queue = desk.queue
-        self._clock = desk.clock
+        self.clock = desk.clock
         self._idle_timeout = idle_timeout or -1  # as Lock.acquire says it
         self._left = left
         self._is_leaving = False
@@ -143,12 +143,12 @@ class Crew:
         """Run *task* in this thread, *worker*'s, and pass on how it ended."""
         before = worker.task
         worker.task = task
-        task.started = self._clock()
+        task.started = self.clock()
         try:
             task.result = task.context.run(task.function, task.argument)
         except BaseException as error:  # noqa: BLE001  # SystemExit, too, is an answer
             task.error = _without_this_frame(error)
-        task.ended = self._clock()
+        task.ended = self.clock()
         self._pass_on(task)
         worker.task = before
 
@@ -297,7 +297,7 @@ class Crew:
         )
         if task is not None and not self._desk.has_heard_of(task):
             task.error = error
-            task.ended = self._clock()
+            task.ended = self.clock()
             self._pass_on(task)
         if self._queue:
             self.wake()

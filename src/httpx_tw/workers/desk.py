@@ -164,7 +164,8 @@ class Desk:
                 return False
             del self.outstanding[task]
             self.elsewhere.count("dropped", is_abandoned=False)
-        self._tell(task, error)
+        # Later: who makes room is in the middle of something.
+        self.returns.bring((self._tell, (task, error)))
         return True
 
     def drop_all(self, cause: BaseException) -> None:

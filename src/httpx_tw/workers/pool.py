@@ -111,12 +111,7 @@ class WorkerPool(ThreadPoolFace):
         self._clock = self._desk.clock
         self._outstanding = self._desk.outstanding
         self._put = self._queue.put
-        self._crew = Crew(
-            self._desk,
-            self.config.num_workers or usable_cores(),
-            self.config.idle_timeout_ms / 1000,
-            self._worker_left,
-        )
+        self._crew = self._make_crew()
         self._is_running = False
         self._is_open_here = False
         """Running, and with a reactor."""
@@ -136,6 +131,14 @@ class WorkerPool(ThreadPoolFace):
 
     def _make_queue(self) -> Queue:
         return SharedQueue()
+
+    def _make_crew(self) -> Crew:
+        return Crew(
+            self._desk,
+            self.config.num_workers or usable_cores(),
+            self.config.idle_timeout_ms / 1000,
+            self._worker_left,
+        )
 
     # The life of the pool
 
