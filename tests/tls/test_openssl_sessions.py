@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -91,3 +92,86 @@ def test_a_session_that_openssl_refuses_is_not_offered(
     offer_session(connection, der)
     Pair(connection, server).shake_hands()
     assert not was_resumed(connection)
+
+
+def hello_of(connection: SSL.Connection) -> tuple[list[int], list[int]]:
+    """Return the groups that a ClientHello names, and those it has keys for."""
+    connection.set_connect_state()
+    with pytest.raises(SSL.WantReadError):
+        connection.do_handshake()
+    hello = connection.bio_read(65536)
+    at = 5 + 4 + 2 + 32
+    at += 1 + hello[at]
+    at += 2 + int.from_bytes(hello[at : at + 2], "big")
+    at += 1 + hello[at] + 2
+    found: dict[int, bytes] = {}
+    while at < len(hello):
+        kind, size = struct.unpack_from("!HH", hello, at)
+        found[kind] = hello[at + 6 : at + 4 + size]
+        at += 4 + size
+    named = [number for (number,) in struct.iter_unpack("!H", found[10])]
+    shares, keys = found[51], []
+    while shares:
+        number, size = struct.unpack_from("!HH", shares)
+        keys.append(number)
+        shares = shares[4 + size :]
+    return named, keys
+
+
+class TestGroups:
+    """The key that a server wanted once is the one that is sent."""
+
+    def der(self, tmp_path: Path) -> bytes:
+        policy = TLSPolicy(verify=authority().write_certificate(tmp_path / "ca.pem"))
+        server = server_context(authority().issue("localhost"))
+        der = copy_session(connect(ClientContexts(), server, policy).client)
+        assert der is not None
+        return der
+
+    def test_one_key_is_sent_and_no_group_that_openssl_would_not_name(
+        self, tmp_path: Path
+    ) -> None:
+        der = self.der(tmp_path)
+        default, two = hello_of(fresh())
+        assert len(two) == 2
+        for group in (0x11EC, 0x1D, 0x17, 0x1E, 0x18, 0x19):
+            connection = fresh()
+            assert offer_session(connection, der, group)
+            named, keys = hello_of(connection)
+            assert keys == [group]
+            assert set(named) <= set(default)
+            assert named == [each for each in default if each in named], "the order"
+
+    @pytest.mark.parametrize("group", [0, 0x100, 0x29, 12345])
+    def test_what_is_not_known_is_left_to_openssl(
+        self, tmp_path: Path, group: int
+    ) -> None:
+        connection = fresh()
+        assert offer_session(connection, self.der(tmp_path), group)
+        assert hello_of(connection) == hello_of(fresh())
+
+    def test_an_openssl_without_stars_sends_what_it_would(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        der = self.der(tmp_path)
+        monkeypatch.setattr(openssl_sessions, "_set_groups", lambda *_: 0)
+        assert offer_session(fresh(), der, 0x1D)
+        monkeypatch.setattr(openssl_sessions, "_set_groups", None)
+        assert offer_session(fresh(), der, 0x1D)
+
+    def test_a_server_that_has_changed_its_mind_asks_for_another(
+        self, tmp_path: Path
+    ) -> None:
+        policy = TLSPolicy(verify=authority().write_certificate(tmp_path / "ca.pem"))
+        server = server_context(authority().issue("localhost"))
+        contexts = ClientContexts()
+        assert not connect(contexts, server, policy).is_resumed
+        # Of this server, from now on, nothing but P-256.
+        creator = contexts.creator_for("localhost", 443, policy)
+        pair = Pair(creator.clientConnectionForTLS(None), server)
+        SSL._lib.SSL_set1_curves_list(pair.server._ssl, b"secp256r1")  # type: ignore[attr-defined]  # private
+        pair.shake_hands()
+        assert pair.say() == b"hello"
+        assert pair.is_resumed
+        again = creator.clientConnectionForTLS(None)
+        assert hello_of(again)[1] == [0x17]

@@ -129,3 +129,14 @@ def test_something_else_is_none() -> None:
     assert read_session(b"") is None
     assert read_session(element(0x31, b"")) is None
     assert read_session(session() + session()) is None
+
+
+def test_the_group_is_read_where_it_is_said() -> None:
+    without = session(hint=300)
+    found = read_session(without)
+    assert found is not None
+    assert found.group == 0
+    inner = without[3:] + number(0xB3, 0x11EC)
+    found = read_session(element(0x30, inner))
+    assert found is not None
+    assert found.group == 0x11EC

@@ -126,7 +126,7 @@ class ClientConnection(SSL.Connection):
     def _offer(self) -> StoredSession | None:
         expected = self._expected
         session = expected.sessions.get_session(expected.key)
-        if session is None or not offer_session(self, session.der):
+        if session is None or not offer_session(self, session.der, session.group):
             return None
         return session
 

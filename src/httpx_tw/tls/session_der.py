@@ -3,8 +3,8 @@
 OpenSSL's ``SSL_SESSION_ASN1`` is a SEQUENCE: format version, protocol version, cipher
 suite, session id, master secret, and then optional fields by their tags: [1] when it
 was made, [2] for how long the context would keep it, [3] the server's certificate, [9]
-the ticket's lifetime as the server hinted, [10] the ticket. pyOpenSSL binds no function
-that would tell.
+the ticket's lifetime as the server hinted, [10] the ticket, [19] the group of the key
+exchange. pyOpenSSL binds no function that would tell.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _TIMEOUT: Final = 0xA2
 _CERTIFICATE: Final = 0xA3
 _LIFETIME_HINT: Final = 0xA9
 _TICKET: Final = 0xAA
+_GROUP: Final = 0xB3
 _TLS_1_3: Final = b"\x03\x04"
 
 _MAX_LIFETIME: Final = 7 * 24 * 3600
@@ -44,6 +45,8 @@ class ReadSession:
     """Seconds since the epoch."""
     lifetime: float
     """Seconds that the session may be used for, from then on. 0: it may not."""
+    group: int
+    """The group of the key exchange, by its number in TLS. 0: it is not said."""
 
 
 def read_session(der: bytes) -> ReadSession | None:
@@ -78,7 +81,12 @@ def _read(der: bytes) -> ReadSession | None:
         rest = [der[at:end] for tag, at, _, end in fields if tag != _CERTIFICATE]
         der = _sequence(b"".join(rest))
     return ReadSession(
-        der, certificate, is_tls_1_3, _number(content[_CREATED]), lifetime
+        der,
+        certificate,
+        is_tls_1_3,
+        _number(content[_CREATED]),
+        lifetime,
+        _number(content[_GROUP]) if _GROUP in content else 0,
     )
 
 

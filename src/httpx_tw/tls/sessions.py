@@ -69,6 +69,9 @@ class StoredSession:
     may_be_written: bool = True
     """It may go to a file."""
 
+    group: int = 0
+    """The group of the key exchange, by its number in TLS. 0: it is not known."""
+
     @classmethod
     def from_der(
         cls,
@@ -95,6 +98,7 @@ class StoredSession:
             verified_name,
             valid_until,
             may_be_written,
+            found.group,
         )
 
 
