@@ -10,7 +10,7 @@ Three parts, all with certificate and name verified:
   s_server, our server, twisted.web, and one that resets each connection without the
   goodbye of TLS. The server says of each whether it has resumed; so does the client.
 - handshakes: the client's CPU time for a handshake alone, over memory, full and resumed
-  in turn.
+  in turn. "1.2" is a server that speaks nothing newer; the client is ready for both.
 - requests: the client's CPU time for connecting, one GET and closing, against nginx.
 
 Ends with 1 when fewer than 99 % resume after the first, or a ratio is over its limit.
@@ -71,7 +71,7 @@ http {
         listen 127.0.0.1:PORT ssl;
         ssl_certificate CERTIFICATE;
         ssl_certificate_key KEY;
-        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_protocols PROTOCOLS;
         ssl_session_tickets TICKETS;
         ssl_session_cache CACHE;
         location / { return 200 "$ssl_session_reused"; }
@@ -89,7 +89,9 @@ class Peer:
     versions: tuple[str, ...] = ("1.2", "1.3")
 
 
-def nginx(tickets: str) -> Callable[[Path, int, tuple[Path, Path]], list[str]]:
+def nginx(
+    tickets: str, protocols: str = "TLSv1.2 TLSv1.3"
+) -> Callable[[Path, int, tuple[Path, Path]], list[str]]:
     def command(directory: Path, port: int, files: tuple[Path, Path]) -> list[str]:
         text = NGINX.replace("USER", "user root;" if os.geteuid() == 0 else "")
         for name, value in (
@@ -98,6 +100,7 @@ def nginx(tickets: str) -> Callable[[Path, int, tuple[Path, Path]], list[str]]:
             ("CERTIFICATE", files[0]),
             ("KEY", files[1]),
             ("TICKETS", tickets),
+            ("PROTOCOLS", protocols),
             ("CACHE", "off" if tickets == "on" else "shared:all:10m"),
         ):
             text = text.replace(name, str(value))
@@ -134,9 +137,9 @@ PEERS = (
 )
 
 
-def contexts_for(port: int, policy: TLSPolicy, version: str, **pool: int) -> Any:
+def contexts_for(port: int, policy: TLSPolicy, version: str) -> Any:
     """Return contexts that speak *version* alone."""
-    made = ClientContexts(TlsSessionPool(**pool))
+    made = ClientContexts()
     # No policy has a newest version: nobody should want one.
     context = made.creator_for("127.0.0.1", port, policy)._context
     context.set_max_proto_version(VERSIONS[version])
@@ -200,8 +203,7 @@ def handshakes(
     server.set_session_id(b"bench")
     server.set_max_proto_version(VERSIONS[version])
     policy = TLSPolicy(verify=certificate)
-    never = contexts_for(443, policy, version, max_sessions=0)
-    always = contexts_for(443, policy, version)
+    never, always = ClientContexts(TlsSessionPool(max_sessions=0)), ClientContexts()
     full, resumed = (
         each.creator_for("127.0.0.1", 443, policy) for each in (never, always)
     )
@@ -214,15 +216,13 @@ def handshakes(
     return statistics.median(found[0]), statistics.median(found[1])
 
 
-async def requests(
-    port: int, policy: TLSPolicy, version: str, times: int
-) -> tuple[float, float]:
+async def requests(port: int, policy: TLSPolicy, times: int) -> tuple[float, float]:
     """Return CPU microseconds of connect, GET and close: full, and resumed."""
     found: tuple[list[float], list[float]] = ([], [])
     url = f"https://127.0.0.1:{port}/"
     clients = [
-        Client(verify=policy, contexts=contexts_for(port, policy, version, **pool))
-        for pool in ({"max_sessions": 0}, {})
+        Client(verify=policy, contexts=ClientContexts(pool))
+        for pool in (TlsSessionPool(max_sessions=0), TlsSessionPool())
     ]
     for number in range(-20, times):  # the first ones warm up
         for costs, client in zip(found, clients, strict=True):
@@ -268,20 +268,13 @@ async def measured(options: argparse.Namespace, session: Session) -> bool:
                 HANDSHAKE_LIMITS,
             )
     for kind, files in kinds.items():
-        with running(PEERS[0], session, files, options) as port:
-            policy = TLSPolicy(verify=files[0])
-            for version in VERSIONS:
-                full, resumed = await requests(
-                    port, policy, version, options.handshakes
-                )
-                note(
-                    rows,
-                    claims,
-                    f"request {version} {kind}",
-                    full,
-                    resumed,
-                    REQUEST_LIMITS,
-                )
+        for version in VERSIONS:
+            peer = Peer("nginx", nginx("on", f"TLSv{version}"))
+            with running(peer, session, files, options) as port:
+                policy = TLSPolicy(verify=files[0])
+                full, resumed = await requests(port, policy, options.handshakes)
+            what = f"request {version} {kind}"
+            note(rows, claims, what, full, resumed, REQUEST_LIMITS)
     record["cpu"] = rows
     print(table(["client CPU us", "full", "resumed", "ratio"], rows))
     for what, holds in claims:
