@@ -7,14 +7,14 @@
 
 The parts, and when one ends with 1:
 
-    hello     four workers against the reactor thread, against deferToThread on Twisted's
-              own four, and against granian's WSGI: over 1.25, 0.45 and 1.15 times their
-              CPU time per request; a p99 over twice that of the reactor thread
+    hello     four workers against the reactor thread, against deferToThread on four
+              of Twisted's, and against granian's WSGI: over 1.25, 0.45 and 1.15 times
+              their CPU time per request; a p99 over twice that of the reactor thread
     sleep     an endpoint that sleeps 50 ms, 64 workers, 512 connections: under 95 % of
               the 1,280 requests a second that 64 / 0.05 s allow
-    overload  ten times what eight workers can do: a 503 later than 10 ms (p99) or without
-              Retry-After, an answer that does not come, less than 90 % of the requests
-              a second that they can do, RSS that grows
+    overload  ten times what eight workers can do: a 503 later than 10 ms (p99) or
+              without Retry-After, an answer that does not come, less than 90 % of the
+              requests a second that they can do, RSS that grows
     stop      stop_under_load.py, --stops times
 """
 
@@ -221,7 +221,7 @@ async def _overload(
     return answers, memory
 
 
-async def _ask(  # noqa: PLR0917  # one line calls it
+async def _ask(
     port: int,
     answers: Answers,
     began: float,
