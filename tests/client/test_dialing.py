@@ -139,6 +139,9 @@ class TLSTests(ClientLiveTestCase):
         found = await client.get(url)
         assert found.connection.tls is not None
         self.assertTrue(found.connection.tls.is_resumed)
+        certificate = found.connection.tls.certificate  # which is not sent again
+        assert certificate is not None
+        self.assertIn("localhost", certificate.subject.rfc4514_string())
 
     async def test_others_are_not_trusted(self) -> None:
         url = await self.secure()

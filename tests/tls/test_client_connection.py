@@ -132,6 +132,41 @@ class TestFullHandshake:
         assert pair.server.get_servername() is None
 
 
+class TestTalking:
+    @both_versions
+    def test_it_talks_as_any_connection_does(
+        self, contexts: ClientContexts, trusting: TLSPolicy, version: str
+    ) -> None:
+        server = server_context(authority().issue("localhost"), version)
+        pair = connect(contexts, server, trusting)
+        pair.client.do_handshake()  # again is fine
+        assert pair.client.send(b"a") == pair.client.write(b"b") == 1
+        assert pair.client.sendall(b"c") == 1
+        pair.move()
+        assert b"".join(pair.server.recv(1) for _ in range(3)) == b"abc"
+        pair.server.send(b"def")
+        pair.move()
+        room = bytearray(1)
+        assert pair.client.recv_into(room) == 1
+        assert bytes(room) + pair.client.recv(1) + pair.client.read(1) == b"def"
+
+    def test_a_failure_without_a_reason_is_one_too(
+        self,
+        contexts: ClientContexts,
+        trusting: TLSPolicy,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        creator = contexts.creator_for("localhost", 443, trusting)
+        connection = creator.clientConnectionForTLS(None)
+
+        def fail(_: object) -> None:
+            raise SSL.Error([])
+
+        monkeypatch.setattr(SSL.Connection, "do_handshake", fail)
+        with pytest.raises(HandshakeFailed, match=r"failed: (\[\]|Error)"):
+            connection.do_handshake()
+
+
 class TestPins:
     def test_the_key_of_the_leaf_or_of_an_authority_will_do(
         self, trusting: TLSPolicy

@@ -79,7 +79,24 @@ def test_junk_is_not_offered_and_spoils_nothing(junk: bytes, tmp_path: Path) -> 
     assert not was_resumed(connection)
 
 
-def test_a_session_that_openssl_refuses_is_not_offered(
+def test_one_that_openssl_takes_apart_but_does_not_take_is_not_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = TLSPolicy(verify=authority().write_certificate(tmp_path / "ca.pem"))
+    server = server_context(authority().issue("localhost"))
+    der = copy_session(connect(ClientContexts(), server, policy).client)
+    assert der is not None
+    library = openssl_sessions._lib
+    names = ("d2i_SSL_SESSION", "SSL_SESSION_free", "ERR_clear_error")
+    refusing = SimpleNamespace(**{name: getattr(library, name) for name in names})
+    refusing.SSL_set_session = lambda *_: 0
+    monkeypatch.setattr(openssl_sessions, "_lib", refusing)
+    assert not offer_session(fresh(), der)
+    del refusing.ERR_clear_error
+    assert not offer_session(fresh(), der)
+
+
+def test_a_session_of_another_version_is_not_resumed(
     tmp_path: Path,
 ) -> None:
     policy = TLSPolicy(verify=authority().write_certificate(tmp_path / "ca.pem"))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import x25519
+from cryptography.x509.oid import ExtensionOID
 from OpenSSL import SSL
 
-from httpx_tw.errors import ConfigurationError
+from httpx_tw.errors import CertificateRejected, ConfigurationError
+from httpx_tw.tls.identity import PeerName, check_name
 from httpx_tw.tls.pem import (
     Pair,
     content_digest,
@@ -102,6 +106,72 @@ def test_a_key_that_tls_has_no_use_for_is_refused(tmp_path: Path) -> None:
     path = odd.write(tmp_path / "odd.pem")
     with pytest.raises(ConfigurationError, match="does not belong"):
         load_pair(SSL.Context(SSL.TLS_SERVER_METHOD), path)
+
+
+def test_one_that_belongs_but_is_of_no_use_is_refused_too(tmp_path: Path) -> None:
+    key = x25519.X25519PrivateKey.generate()
+    issuer = authority()
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(issuer.certificate.subject)
+        .issuer_name(issuer.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(issuer.certificate.not_valid_before_utc)
+        .not_valid_after(issuer.certificate.not_valid_after_utc)
+    )
+    odd = Issued(builder.sign(issuer.key, hashes.SHA256()), key)  # type: ignore[arg-type]  # as above
+    path = odd.write(tmp_path / "odd.pem")
+    with pytest.raises(ConfigurationError, match=r"OpenSSL refuses .*odd\.pem"):
+        load_pair(SSL.Context(SSL.TLS_SERVER_METHOD), path)
+
+
+class Refusing:
+    """A context that takes nothing, and says why, or not."""
+
+    def __init__(self, *why: object) -> None:
+        self._why = why
+
+    def load_verify_locations(self, _: object) -> None:
+        raise SSL.Error(*self._why)
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        (([("x509", "", "too large")],), r"ca\.pem: too large$"),
+        (([],), r"ca\.pem$"),
+    ],
+)
+def test_what_openssl_says_is_passed_on(
+    tmp_path: Path, why: tuple[object, ...], said: str
+) -> None:
+    path = authority().write_certificate(tmp_path / "ca.pem")
+    context: Any = Refusing(*why)
+    with pytest.raises(ConfigurationError, match=said):
+        load_client_authorities(context, path)
+
+
+def test_names_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    issuer = authority()
+    broken = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"junk")
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(issuer.certificate.subject)
+        .issuer_name(issuer.certificate.subject)
+        .public_key(issuer.key.public_key())
+        .serial_number(1)
+        .not_valid_before(issuer.certificate.not_valid_before_utc)
+        .not_valid_after(issuer.certificate.not_valid_after_utc)
+        .add_extension(broken, critical=False)
+    )
+    certificate = builder.sign(issuer.key, hashes.SHA256())
+    path = tmp_path / "broken.pem"
+    Issued(certificate, issuer.key).write(path)
+    with pytest.raises(ConfigurationError, match=r"broken\.pem: bad extensions"):
+        names_and_end(path)
+    with pytest.raises(CertificateRejected, match="names that cannot be read"):
+        check_name(certificate, PeerName.of("a.test"))
 
 
 def test_authorities_are_named_to_clients(tmp_path: Path) -> None:

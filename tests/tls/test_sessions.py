@@ -204,6 +204,10 @@ class TestKeeping:
         assert pool.stats.size == len(pool) <= 20
 
 
+def test_a_session_that_must_be_discarded_at_once_is_none() -> None:
+    assert StoredSession.from_der(der_of(timeout=7200)) is None
+
+
 class Model(RuleBasedStateMachine):
     """A pool against a list of what was saved, over any history."""
 
