@@ -2,6 +2,7 @@
 
 from httpx_tw.workers.pool import WorkerPool, WorkerPoolConfig, defer_to_pool
 from httpx_tw.workers.statistics import Histogram, WorkerPoolStats
+from httpx_tw.workers.stealing_pool import WorkStealingPool
 from httpx_tw.workers.stopping import StopReport
 from httpx_tw.workers.tasks import PoolFuture, Task
 
@@ -10,6 +11,7 @@ __all__ = [
     "PoolFuture",
     "StopReport",
     "Task",
+    "WorkStealingPool",
     "WorkerPool",
     "WorkerPoolConfig",
     "WorkerPoolStats",
