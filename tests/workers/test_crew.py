@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import gatherResults
+from twisted.trial.unittest import SynchronousTestCase
 
 from httpx_tw.errors import (
     NoWorkers,
 )
+from httpx_tw.workers.pool import WorkerPool, WorkerPoolConfig
+from httpx_tw.workers.queues import SharedQueue
+from httpx_tw.workers.tasks import Task
 from tests.workers.running import (
     Gate,
     OnAReactor,
@@ -18,9 +22,6 @@ from tests.workers.running import (
     error_of,
     on_every_reactor_and_pool,
 )
-
-if TYPE_CHECKING:
-    from httpx_tw.workers.pool import WorkerPool
 
 
 class CrewContract(OnAReactor):
@@ -119,6 +120,70 @@ class CrewContract(OnAReactor):
 
 
 on_every_reactor_and_pool(CrewContract, globals())
+
+
+class RaceTests(SynchronousTestCase):
+    """What two threads do at the same moment, one after the other."""
+
+    def setUp(self) -> None:
+        self.pool = WorkerPool(WorkerPoolConfig(num_workers=1))
+        self.crew: Any = self.pool._crew
+        self.desk = self.pool._desk
+        self.worker = self.crew._new_worker()
+        self.call: Any = object()
+
+    def test_who_is_woken_when_its_patience_ends_stays(self) -> None:
+        self.desk.queue.put(self.call)
+        assert not self.crew._leaves(self.worker)
+        assert list(self.crew.workers) == [self.worker]
+        assert self.crew._departed == []
+
+    def test_who_was_replaced_when_its_patience_ended_leaves(self) -> None:
+        hired: list[Any] = []
+
+        class Hiring(SharedQueue):
+            """One that somebody is hired for, when it is looked at."""
+
+            def __bool__(queue) -> bool:  # noqa: N805  # self is the test
+                hired.append(self.crew._new_worker())
+                return True
+
+        self.crew._queue = Hiring()
+        assert self.crew._leaves(self.worker)
+        assert list(self.crew.workers) == hired
+        self.crew.workers.clear()
+
+    def test_a_wake_up_that_crosses_is_used_up(self) -> None:
+        self.crew.parked.append(self.worker)
+        self.crew.wake()
+        self.crew._unpark(self.worker)
+        assert self.worker.lock.locked()
+
+    def test_who_dies_after_passing_on_does_not_pass_on_again(self) -> None:
+        pool = self.pool
+        task = Task(self.desk, str, 1, Told(), 0.0)
+        task.result, task.started, task.ended = "1", 0.0, 0.0
+        self.desk.outstanding[task] = task
+        self.desk.returns.brought.append(task)
+        self.worker.task = task
+        self.crew.parked.append(self.worker)
+        self.crew._die(self.worker, MemoryError())
+        assert list(self.desk.returns.brought) == [task]
+        self.desk.returns.take_in()
+        self.worker.task = task
+        self.crew._die(self.worker, MemoryError())
+        assert (pool.stats.completed, pool.stats.errors) == (1, 0)
+        assert self.crew.parked == []
+        assert len(self.flushLoggedErrors(MemoryError)) == 2
+
+    def test_where_a_thread_starts_after_all_nothing_is_dropped(self) -> None:
+        # One failed to start; another was started before that was acted upon.
+        self.crew._is_wanting = True
+        self.desk.queue.put(self.call)
+        self.crew.parked.append(self.worker)
+        self.crew._drop_all(RuntimeError("can't start new thread"))
+        assert len(self.desk.queue) == 1
+        assert not self.worker.lock.locked(), "nobody was woken for what is queued"
 
 
 class Unstartable(threading.Thread):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,13 @@ class TallyTests(SynchronousTestCase):
         assert tally.run_counts[:2] == [1, 1]
         assert sum(tally.wait_counts) == sum(tally.run_counts) == tally.completed == 2
         assert tally.wait_sum == BOUNDS[-1] * 2
+
+
+class RecordTests(SynchronousTestCase):
+    def test_the_record_can_be_written_as_json(self) -> None:
+        written = json.loads(json.dumps(WorkerPool().stats.as_dict()))
+        assert written["total"] == 0
+        assert written["run"]["bounds"] == list(BOUNDS)
 
 
 class Recorded:
