@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
 import traceback
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -15,10 +17,13 @@ from httpx_tw.errors import (
     ConfigurationError,
 )
 from httpx_tw.workers.pool import WorkerPool, WorkerPoolConfig, defer_to_pool
+from tests.reactors import made as reactors
 from tests.workers.running import (
+    Gate,
     OnAReactor,
     Told,
     error_of,
+    in_thread,
     on_every_reactor_and_pool,
 )
 
@@ -109,6 +114,57 @@ class PoolContract(OnAReactor):
             await pool.stop()
 
         self.run_async(test)
+
+    def test_what_is_over_is_held_by_nobody(self) -> None:
+        class Thing:
+            """What a call is about."""
+
+        def fail(_: Thing) -> None:
+            raise ZeroDivisionError
+
+        async def test() -> None:
+            pool, told, gate = self.a_pool(num_workers=1), Told(), Gate()
+            things = {name: Thing() for name in ("awaited", "told", "failed")}
+            things |= {name: Thing() for name in ("cancelled", "of a thread")}
+            remembered = {name: weakref.ref(thing) for name, thing in things.items()}
+            await pool.submit(id, things["awaited"])
+            pool.offload(id, things["told"], told)
+            pool.offload(fail, things["failed"], told)
+            blocked = pool.submit(gate)
+            cancelled = pool.submit(id, things["cancelled"])
+            cancelled.addErrback(lambda _: None)
+            cancelled.cancel()
+            gate.open()
+            await blocked
+            await self.in_a_thread(pool, things.pop("of a thread"))
+            await self.until(lambda: pool.stats.idle == 1)
+            things.clear()
+            assert [name for name, each in remembered.items() if each()] == []
+            await pool.stop()
+
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        self.run_async(test)
+
+    async def in_a_thread(self, pool: WorkerPool, thing: object) -> None:
+        using = in_thread(lambda: pool.submit(id, thing).result())
+        await self.until(lambda: using.is_over)
+
+    def test_it_can_move_to_another_reactor(self) -> None:
+        pool = self.pool_type(WorkerPoolConfig(num_workers=1))
+
+        async def test() -> None:
+            pool.start(self.reactor)
+            assert await pool.submit(str, 1) == "1"
+            # The bell that this rings is not heard by the first reactor any more.
+            pool.offload(str, 2, Told())
+            pool.post(str, 3)
+
+        for _ in range(2):
+            self.reactor = reactors.made(self, self.make_reactor)
+            self.run_async(test)
+        assert pool.stats.completed == 4
 
     def test_calls_from_timers_and_from_other_threads_calls_are_seen_to(self) -> None:
         async def test() -> None:

@@ -142,6 +142,37 @@ class StopContract(OnAReactor):
 
         self.run_async(test)
 
+    def test_a_stop_under_way_is_finished_with_the_reactor(self) -> None:
+        pool, gate = self.pool_type(WorkerPoolConfig(num_workers=1)), Gate()
+        stopped: list[Any] = []
+
+        async def test() -> None:
+            pool.start(self.reactor)
+            pool.offload(gate, 0, Told())
+            pool.offload(str, 1, Told())
+            await self.until(lambda: gate.entered == [0])
+            pool.stop().addCallback(stopped.append)
+            self.reactor.addSystemEventTrigger("before", "shutdown", gate.open)
+
+        self.run_async(test)
+        assert [report.finished for report in stopped] == [2]
+        assert not threads_of("workers")
+
+    def test_the_reactor_waits_no_longer_than_the_stop_may_take(self) -> None:
+        pool, gate, told = self.pool_type(), Gate(), Told()
+
+        async def test() -> None:
+            pool.start(self.reactor)
+            pool.offload(gate, 0, told)
+            await self.until(lambda: gate.entered == [0])
+            pool.stop(0.05)
+
+        self.run_async(test)
+        assert told.results == [PoolStopped]
+        gate.open()
+        while threads_of("workers"):
+            pass
+
     def test_calls_submitted_by_calls_run_while_it_stops(self) -> None:
         async def test() -> None:
             pool, gate = self.a_pool(num_workers=1), Gate()

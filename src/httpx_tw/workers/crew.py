@@ -151,6 +151,8 @@ class Crew:
         task.ended = self.clock()
         self._pass_on(task)
         worker.task = before
+        # The frames of a traceback hold this one, and so would the error itself.
+        del task
 
     def _pass_on(self, task: Task) -> None:
         if task.is_told_in_the_worker:
@@ -219,14 +221,14 @@ class Crew:
         take = self._queue.taker(worker)
         queue, waiting = self._queue, self._desk.waiting
         workers, parked = self.workers, self.parked
+        task: Task | None
         while True:
             try:
                 task = take()
             except IndexError:
-                found = self._park(worker, take)
-                if found is None:
+                task = self._park(worker, take)
+                if task is None:
                     return
-                task = found
             if waiting:
                 self._desk.admit()
             if queue and (parked or len(workers) < self.most):

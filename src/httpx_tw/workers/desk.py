@@ -109,6 +109,7 @@ class Desk:
                 self._log_failure(task)
         else:
             self._tell(task, task.error)
+            task.error = None  # its frames may hold the task
 
     def settle(self, task: Task) -> None:
         """Decide the fate of a call that ran and is told in its worker: in that."""

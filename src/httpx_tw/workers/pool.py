@@ -171,6 +171,8 @@ class WorkerPool(ThreadPoolFace):
         empty_in_children(self)
         self._reactor = reactor
         self._reactor_thread = None
+        self._is_batch_open = False
+        self._desk.returns.renew()
         if reactor is not None:
             self._reactor_thread = get_ident()
             self._contexts = contexts_here()
@@ -327,17 +329,24 @@ class WorkerPool(ThreadPoolFace):
         if get_ident() == self._reactor_thread:
             return self._submit_here(call, may_wait=may_wait)
         future = PoolFuture(self._run_here)
-        future.task = ThreadTask(
+        future.task = task = ThreadTask(
             self._desk, future.run, call, future.settle, self._clock()
         )
-        self._enter(future.task, may_wait=may_wait)
+        self._enter(task, may_wait=may_wait)
         return future
 
     def _submit_here(self, call: Call, *, may_wait: bool) -> Deferred[Any]:
+        task: Task | None = None  # and None at the end: they would hold each other
+
         def cancel(_: Deferred[Any]) -> None:
+            nonlocal task
+            assert task is not None
             task.cancel()
+            task = None
 
         def finished(result: Any, failure: Failure | None) -> None:
+            nonlocal task
+            task = None
             deferred.callback(result if failure is None else failure)
 
         deferred: Deferred[Any] = Deferred(cancel)

@@ -58,6 +58,11 @@ class ReturnPath:
 
     # On the reactor thread
 
+    def renew(self) -> None:
+        """Begin again, on another reactor: what rang on the last may stay unheard."""
+        self._is_held = False
+        self.answer()
+
     def hold(self) -> None:
         """Say that ``release`` will come soon: nobody need ring until then."""
         self._is_held = self.token.pop(_TOKEN, False)

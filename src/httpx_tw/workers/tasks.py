@@ -157,7 +157,8 @@ class PoolFuture(Future[Any]):
     (``concurrent.futures.wait`` and ``as_completed`` do not ask.)
     """
 
-    task: ThreadTask
+    task: ThreadTask | None
+    """None: it is over."""
 
     def __init__(self, run_here: Callable[[Task], object]) -> None:
         super().__init__()
@@ -165,9 +166,12 @@ class PoolFuture(Future[Any]):
 
     def cancel(self) -> bool:
         """See Future.cancel: a queued call never runs, a running one goes on."""
+        task = self.task
         was_cancelled = super().cancel()
-        if was_cancelled and self.task.desk.withdraw(self.task):
-            self.set_running_or_notify_cancel()  # for who is in futures.wait
+        if was_cancelled and task is not None:
+            self.task = None
+            if task.desk.withdraw(task):
+                self.set_running_or_notify_cancel()  # for who is in futures.wait
         return was_cancelled
 
     def result(self, timeout: float | None = None) -> Any:
@@ -181,8 +185,9 @@ class PoolFuture(Future[Any]):
         return super().exception(timeout)
 
     def _run_if_no_worker_does(self) -> None:
-        if not self.done():
-            self._run_here(self.task)
+        task = self.task
+        if task is not None and not self.done():
+            self._run_here(task)
 
     def run(self, call: Call) -> Any:
         """Make *call*, in a worker, unless it was cancelled on the way there."""
@@ -190,6 +195,7 @@ class PoolFuture(Future[Any]):
 
     def settle(self, result: Any, error: BaseException | None) -> None:
         """Hear how the call ended."""
+        self.task = None  # they would hold each other
         with suppress(InvalidStateError):  # it was cancelled in this very moment
             if error is None:
                 self.set_result(result)
