@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from httpx_tw.errors import (
     NoWorkers,
 )
-from httpx_tw.workers.bells import SILENT, a_bell
+from httpx_tw.workers.bells import SILENT, LockBell, a_bell
+from httpx_tw.workers.crew import Worker
 from httpx_tw.workers.pool import WorkerPool, WorkerPoolConfig
 from httpx_tw.workers.queues import SharedQueue
 from httpx_tw.workers.tasks import Task
@@ -176,6 +177,49 @@ class RaceTests(SynchronousTestCase):
         assert (pool.stats.completed, pool.stats.errors) == (1, 0)
         assert self.crew.parked == []
         assert len(self.flushLoggedErrors(MemoryError)) == 2
+
+    def test_who_is_interrupted_while_it_watches_watches_no_longer(self) -> None:
+        def interrupt() -> None:
+            assert self.crew.is_watched
+            raise KeyboardInterrupt
+
+        self.worker.bell = type("Interrupting", (), {"ring": lambda _: interrupt()})()
+        self.crew.parked.append(self.worker)
+        self.desk.queue.put(self.call)
+        self.assertRaises(KeyboardInterrupt, self.crew.have_done)
+        assert not self.crew.is_watched
+
+    def test_one_that_is_on_its_way_is_not_woken_again(self) -> None:
+        self.crew.parked.extend([self.worker, self.worker])
+        self.desk.queue.put(self.call)
+        self.crew.have_done()
+        self.crew.wake()
+        assert self.crew.parked == [self.worker]
+        self.crew._arrive()
+        self.crew.wake()
+        assert self.crew.parked == []
+
+    def test_a_batch_is_given_to_as_many_as_block(self) -> None:
+        rung: list[object] = []
+
+        class Blocking(LockBell):
+            """That of one who takes a call and blocks before the ring is over."""
+
+            __slots__ = ()
+
+            def ring(bell) -> None:  # noqa: N805  # self is the test
+                rung.append(bell)
+                self.desk.queue.take_oldest()
+                self.crew._arrive()
+
+        for _ in range(3):
+            worker = Worker()
+            worker.bell = Blocking()
+            self.crew.parked.append(worker)
+            self.desk.queue.put(self.call)
+        self.crew.have_done()
+        assert len(rung) == 3
+        assert not self.desk.queue
 
     def test_where_a_thread_starts_after_all_nothing_is_dropped(self) -> None:
         # One failed to start; another was started before that was acted upon.

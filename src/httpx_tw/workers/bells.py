@@ -45,12 +45,15 @@ SILENT: Final = _SilentBell()
 class LockBell:
     """A Lock, for any platform."""
 
-    __slots__ = ("_lock", "ring")
+    __slots__ = ("_lock",)
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lock.acquire()
-        self.ring = self._lock.release
+
+    def ring(self) -> None:
+        """See Bell."""
+        self._lock.release()
 
     def wait(self, timeout: float) -> bool:
         """See Bell."""

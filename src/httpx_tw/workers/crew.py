@@ -122,10 +122,12 @@ class Crew:
         queue = self._queue
         until = self.clock() + _MOMENT
         self.is_watched = True
-        while queue and not self.is_one_coming and self.wake():
-            if self.clock() > until:
-                break
-        self.is_watched = False
+        try:
+            while queue and not self.is_one_coming and self.wake():
+                if self.clock() > until:
+                    break
+        finally:  # a KeyboardInterrupt may come where the GIL was let go of
+            self.is_watched = False
         # One that came just before that has woken nobody.
         if queue and not self.is_one_coming:
             self.wake()

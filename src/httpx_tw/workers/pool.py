@@ -431,8 +431,10 @@ class WorkerPool(ThreadPoolFace):
         if self._queue:
             # What is done in a moment is told at once, and nobody need ring for it.
             self._desk.returns.hold()
-            self._crew.have_done()
-            self._desk.returns.release()
+            try:
+                self._crew.have_done()
+            finally:
+                self._desk.returns.release()
 
     def _ring(self) -> None:
         if self._reactor is not None:
