@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from harness.certificate import certificate_in
 from harness.servers import (
     APPS,
+    BENCH,
     MANY_IDLE,
     NO_ACCESS_LOG,
     NO_THREADS,
@@ -56,6 +57,11 @@ def _nginx(place: Place) -> list[str]:
     return nginx_command(place, " ssl", lines)
 
 
+def _floor(place: Place) -> list[str]:
+    files = map(str, _files(place))
+    return [str(place.our_python), str(BENCH / "tls_floor.py"), str(place.port), *files]
+
+
 def _with_files(name: str, *options: str) -> Callable[[Place], list[str]]:
     """Return the command of the server *name*, and the two files by *options*."""
 
@@ -89,6 +95,14 @@ _DECLARED = (
         scheme="https",
         environment=OUR_ENVIRONMENT,
         note="epoll reactor",
+    ),
+    Server(
+        "floor-tls",
+        _floor,
+        ("httptools", "pyopenssl", "cryptography"),
+        scheme="https",
+        environment=OUR_ENVIRONMENT,
+        note="select.epoll, httptools and pyOpenSSL's bindings: not a server",
     ),
     Server(
         "nginx-tls",
