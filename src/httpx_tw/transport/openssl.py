@@ -45,7 +45,12 @@ def _has(*names: str) -> bool:
 
 
 _CAN_ATTACH = _has(
-    "SSL_set_fd", "SSL_set_mode", "SSL_MODE_RELEASE_BUFFERS", "ERR_clear_error"
+    "SSL_set_fd",
+    "SSL_set_mode",
+    "SSL_clear_mode",
+    "SSL_MODE_AUTO_RETRY",
+    "SSL_MODE_RELEASE_BUFFERS",
+    "ERR_clear_error",
 )
 _IS_DIRECT = _has(
     "SSL_read", "SSL_write", "SSL_want_read", "SSL_want_write"
@@ -242,6 +247,10 @@ def attach(connection: SSL.Connection, sock: socket.socket) -> Records:
     opened: Any = connection
     ssl = opened._ssl  # noqa: SLF001  # see the module
     _lib.SSL_set_mode(ssl, _lib.SSL_MODE_RELEASE_BUFFERS)
+    # pyOpenSSL has it set: SSL_read then goes on to the next record after one that is
+    # not for the application, and does not return while a peer sends key updates, 3 MB
+    # of them a second.
+    _lib.SSL_clear_mode(ssl, _lib.SSL_MODE_AUTO_RETRY)
     if hasattr(_lib, "SSL_set_options"):
         _lib.SSL_set_options(ssl, SSL.OP_NO_RENEGOTIATION)
     # It frees the two memory buffers; pyOpenSSL must not touch them again.
