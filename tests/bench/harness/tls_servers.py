@@ -54,6 +54,8 @@ def _ours(reactor: str) -> Callable[[Place], list[str]]:
 def _nginx(place: Place) -> list[str]:
     certificate, key = _files(place)
     lines = f"ssl_certificate {certificate}; ssl_certificate_key {key};"
+    # Before 1.23.4 nginx has to be told of the newest.
+    lines += " ssl_protocols TLSv1.2 TLSv1.3;"
     return nginx_command(place, " ssl", lines)
 
 
