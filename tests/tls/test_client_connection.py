@@ -18,7 +18,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from httpx_tw.errors import CertificateRejected, HandshakeFailed
 from httpx_tw.tls.contexts import ClientContexts, TLSPolicy
 from httpx_tw.tls.identity import PeerName, pin_of
-from httpx_tw.tls.sessions import SessionKey, StoredSession, TlsSessionPool
+from httpx_tw.tls.sessions import (
+    MAX_PER_KEY,
+    SessionKey,
+    StoredSession,
+    TlsSessionPool,
+)
 from tests.tls.handshakes import Pair, connect, server_context
 from tests.tls.issuing import DAY, authority, new_authority
 
@@ -270,6 +275,15 @@ class TestResumption:
         with pytest.raises(SSL.Error):
             pair.client.recv(100)
         assert len(contexts.sessions) == held - 1
+
+    def test_tickets_without_end_take_no_memory_without_end(
+        self, contexts: ClientContexts, trusting: TLSPolicy
+    ) -> None:
+        server = server_context(authority().issue("localhost"))
+        client: Any = connect(contexts, server, trusting).client
+        for _ in range(100):
+            client._keep_session()
+        assert len(client._received) == len(contexts.sessions) == MAX_PER_KEY
 
     def test_a_goodbye_is_no_fatal_alert(
         self, contexts: ClientContexts, trusting: TLSPolicy

@@ -11,9 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from httpx_tw.transport import openssl
 from httpx_tw.transport.openssl import Direct, Public, can_attach, is_truncation
-from tests.transport.tls13_records import (
+from tests.transport.crafted_records import (
     ALERT,
     APPLICATION_DATA,
+    HANDSHAKE,
+    OldRecords,
     Records,
     telling_context,
 )
@@ -164,6 +166,22 @@ class Floods(SynchronousTestCase):
         self.assertEqual(pair.reactor.getReaders(), [])
         pair.run()
         self.assertIsNone(pair.protocol.reason)
+
+    def test_nor_do_those_who_want_to_negotiate_again(self) -> None:
+        pair = Pair(context=client_context(SSL.TLS1_2_VERSION))
+        self.addCleanup(pair.close)
+        pair.shake_hands()
+        records = OldRecords(pair.peer)
+        client_hello = bytes([1, 0, 0, 0])
+        flood = b"".join(records.record(HANDSHAKE, client_hello) for _ in range(200))
+        pair.peer.socket.send(flood)
+        pair.transport.doRead()
+        self.assertGreater(self.unread(pair), len(flood) * 0.9)
+        pair.peer.socket.send(records.record(APPLICATION_DATA, b"hello"))
+        for _ in range(300):
+            pair.reactor.turn()
+        self.assertEqual(pair.protocol.received, b"hello")
+        self.assertEqual(pair.protocol.handshakes, 1)
 
     def test_empty_records_are_an_error_soon(self) -> None:
         pair, records = self.open()

@@ -1,7 +1,11 @@
-"""TLS 1.3 records made by hand, for what no library sends: RFC 8446 section 5.2."""
+"""TLS records made by hand, for what no library sends.
+
+RFC 8446 section 5.2 (TLS 1.3); RFC 5246 section 6.3 and RFC 5288 section 3 (TLS 1.2).
+"""
 
 from __future__ import annotations
 
+import hmac
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives import hashes
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
 
 APPLICATION_DATA: Final = 23
 ALERT: Final = 21
-_HANDSHAKE: Final = 22
+HANDSHAKE: Final = 22
 _KEY_UPDATE: Final = 24
 
 
@@ -30,8 +34,38 @@ def telling_context(secrets: dict[bytes, bytes]) -> SSL.Context:
     return context
 
 
+class OldRecords:
+    """Encrypts what a client of TLS 1.2 sends; AES-256-GCM with SHA-384."""
+
+    def __init__(self, peer: Peer) -> None:
+        tls = peer.tls
+        assert tls.get_cipher_name() == "ECDHE-ECDSA-AES256-GCM-SHA384"
+        randoms = tls.server_random() + tls.client_random()
+        keys = _expand_for_1_2(tls.master_key(), b"key expansion" + randoms)
+        self._key, self._salt = AESGCM(keys[:32]), keys[64:68]
+        self._number = 1  # Finished was 0
+
+    def record(self, kind: int, content: bytes) -> bytes:
+        """Return *content* as a record of this *kind*."""
+        number = self._number.to_bytes(8, "big")
+        self._number += 1
+        head = bytes([kind]) + b"\3\3"
+        known = number + head + len(content).to_bytes(2, "big")
+        sealed = number + self._key.encrypt(self._salt + number, content, known)
+        return head + len(sealed).to_bytes(2, "big") + sealed
+
+
+def _expand_for_1_2(secret: bytes, seed: bytes) -> bytes:
+    """Return the first 96 bytes of P_SHA384 (RFC 5246 section 5)."""
+    link, out = seed, b""
+    for _ in range(2):
+        link = hmac.digest(secret, link, "sha384")
+        out += hmac.digest(secret, link + seed, "sha384")
+    return out
+
+
 class Records:
-    """Encrypts what a client sends after its handshake; AES-256-GCM with SHA-384."""
+    """Encrypts what a client of TLS 1.3 sends; AES-256-GCM with SHA-384."""
 
     def __init__(self, peer: Peer, secrets: dict[bytes, bytes]) -> None:
         assert peer.tls.get_cipher_name() == "TLS_AES_256_GCM_SHA384"
@@ -54,7 +88,7 @@ class Records:
     def key_update(self, *, wants_answer: bool = False) -> bytes:
         """Return a KeyUpdate (section 4.6.3); what follows has other keys."""
         message = bytes([_KEY_UPDATE, 0, 0, 1, wants_answer])
-        record = self.record(_HANDSHAKE, message)
+        record = self.record(HANDSHAKE, message)
         self._secret = _expand(self._secret, b"traffic upd", 48)
         self._renew()
         return record
