@@ -7,7 +7,7 @@
 Each connection is one handshake, one GET and one goodbye, by Python's ssl, one after
 the other. In the resumed rows each offers the ticket of the one before, if the server
 has given one: the share that was resumed stands beside. Exit status 1 when one of ours
-resumes fewer than 99 %, or resumed costs more than --limit of full.
+resumes fewer than 99 %.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from harness.report import table, verdict, write_json
 from harness.session import Session, arguments, chosen, require_tools
 
 if TYPE_CHECKING:
-    import argparse
-
     from harness.servers import Server
 
 REQUEST = (
@@ -61,7 +59,6 @@ def main() -> int:
     parser = arguments(__doc__)
     parser.add_argument("--only", default=SERVERS)
     parser.add_argument("--accepts", type=int, default=1000, help="of each kind")
-    parser.add_argument("--limit", type=float, default=0.85)
     options = parser.parse_args()
     servers = chosen(parser, options.only)
     require_tools(*(["nginx"] if any("nginx" in s.name for s in servers) else []))
@@ -74,7 +71,7 @@ def main() -> int:
         write_json(options.json, session.record(servers=figures))
     show(rows)
     ours = {server.name for server in servers if server.is_ours}
-    held = [holds(name, rows[name], options) for name in ours]
+    held = [holds(name, rows[name]) for name in ours]
     return 0 if all(held) and not any(row.trouble for row in rows.values()) else 1
 
 
@@ -145,14 +142,12 @@ def show(rows: dict[str, Row]) -> None:
     print(table(columns, lines))
 
 
-def holds(name: str, row: Row, options: argparse.Namespace) -> bool:
+def holds(name: str, row: Row) -> bool:
     if row.trouble:
         return verdict(f"{name}: no figures", holds=False)
     share = min(row.shares)
     least = f"{name}: resumed {share:.1%} >= {LEAST_RESUMED:.0%}"
-    good = verdict(least, holds=share >= LEAST_RESUMED)
-    limit = f"{name}: resumed by full {row.ratio:.2f} <= {options.limit}"
-    return verdict(limit, holds=row.ratio <= options.limit) and good
+    return verdict(least, holds=share >= LEAST_RESUMED)
 
 
 if __name__ == "__main__":
