@@ -108,6 +108,15 @@ class TestFullHandshake:
         with pytest.raises(HandshakeFailed, match=r"the TLS handshake failed: .*alert"):
             pair.client.do_handshake()
 
+    def test_a_chain_without_end_is_refused(
+        self, contexts: ClientContexts, trusting: TLSPolicy
+    ) -> None:
+        server = server_context(authority().issue("localhost"))
+        for _ in range(400):
+            server.add_extra_chain_cert(authority().certificate)
+        with pytest.raises(HandshakeFailed, match="excessive message size"):
+            connect(contexts, server, trusting)
+
     def test_an_unexpected_error_in_the_check_refuses(
         self,
         contexts: ClientContexts,
