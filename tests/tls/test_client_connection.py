@@ -108,6 +108,18 @@ class TestFullHandshake:
         with pytest.raises(HandshakeFailed, match=r"the TLS handshake failed: .*alert"):
             pair.client.do_handshake()
 
+    def test_a_server_that_goes_in_the_middle_is_no_refusal(
+        self, contexts: ClientContexts, trusting: TLSPolicy
+    ) -> None:
+        creator = contexts.creator_for("localhost", 443, trusting)
+        client = creator.clientConnectionForTLS(None)
+        client.set_connect_state()
+        with pytest.raises(SSL.WantReadError):
+            client.do_handshake()
+        client.bio_shutdown()
+        with pytest.raises(SSL.SysCallError):
+            client.do_handshake()
+
     def test_a_chain_without_end_is_refused(
         self, contexts: ClientContexts, trusting: TLSPolicy
     ) -> None:
