@@ -40,8 +40,12 @@ class OldRecords:
     def __init__(self, peer: Peer) -> None:
         tls = peer.tls
         assert tls.get_cipher_name() == "ECDHE-ECDSA-AES256-GCM-SHA384"
-        randoms = tls.server_random() + tls.client_random()
-        keys = _expand_for_1_2(tls.master_key(), b"key expansion" + randoms)
+        secret = tls.master_key()
+        server, client = tls.server_random(), tls.client_random()
+        assert secret is not None
+        assert server is not None
+        assert client is not None
+        keys = _expand_for_1_2(secret, b"key expansion" + server + client)
         self._key, self._salt = AESGCM(keys[:32]), keys[64:68]
         self._number = 1  # Finished was 0
 
