@@ -13,11 +13,16 @@ from zope.interface import implementer
 
 from httpx_tw.server.deadlines import NEVER, Pace
 from httpx_tw.transport.file_sender import (
-    can_send_files,
+    HAS_SENDFILE,
     resume_when_writable,
     send_file,
 )
-from httpx_tw.transport.stream import can_half_close, unsent_bytes, writer_for
+from httpx_tw.transport.stream import (
+    can_half_close,
+    unsent_bytes,
+    write_through,
+    writer_for,
+)
 from httpx_tw.transport.undelivered import undelivered_bytes
 
 if TYPE_CHECKING:
@@ -134,8 +139,9 @@ class Wire:
 
     @property
     def sends_files(self) -> bool:
-        """Whether the kernel can send files over it."""
-        return can_send_files(self.transport)
+        """Whether the kernel can send files over it: startTLS ends it."""
+        # What can_send_files says, with three calls less.
+        return HAS_SENDFILE and self._write is write_through and not self.transport.TLS
 
     def send_file(
         self, fd: int, offset: int, count: int, head: bytes = b""
