@@ -168,6 +168,34 @@ class Downloads(FileTestCase):
         self.assertEqual(answer.body, CONTENT)
 
 
+class Turns(FileTestCase):
+    def test_the_more_files_the_less_of_each_in_a_turn(self) -> None:
+        turn = module.FileTurn()
+        shares = []
+        for files in (0, 1, 8, 16, 32, 1000):
+            turn.files = files
+            shares.append(turn.share)
+        self.assertEqual(shares, [MIB, MIB, MIB, MIB // 2, MIB // 4, MIB // 4])
+
+    async def test_they_are_counted_while_they_are_sent(self) -> None:
+        with self.path.open("r+b") as file:
+            file.truncate(64 * MIB)
+        server = await self.serve_with(self.app)
+        turn = server._factory.file_turn
+        url = f"http://127.0.0.1:{server.addresses[0].port}"
+        clients = [await self.connect_to(url) for _ in range(20)]
+        for client in clients:
+            client.tcp.pauseProducing()
+            client.send("GET /film HTTP/1.1\nHost: a\n\n")
+        while turn.files < 20:
+            await deferLater(reactor, 0.01)
+        self.assertLess(turn.share, MIB)
+        for client in clients:
+            client.tcp.abortConnection()
+        while turn.files:
+            await deferLater(reactor, 0.01)
+
+
 class Leaving(FileTestCase):
     """Clients that vanish in the middle: nothing stays open, every generator closes."""
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from httpx_tw.app.files.opened import OpenFile
     from httpx_tw.server.factory import HTTPFactory
+    from httpx_tw.server.file_sending import FileTurn
 
 __all__ = ["Phase", "Wire"]
 
@@ -150,6 +151,11 @@ class Wire:
         sent = send_file(self.transport, fd, offset, count, head)
         self.factory.bytes_sent += len(head) + (sent or 0)
         return sent
+
+    @property
+    def file_turn(self) -> FileTurn:
+        """See FileLink."""
+        return self.factory.file_turn
 
     @property
     def latest(self) -> float:
