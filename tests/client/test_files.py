@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import os
 import resource
+import threading
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
@@ -16,6 +17,7 @@ from twisted.internet.task import deferLater
 
 from httpx_tw.app.response import Response
 from httpx_tw.client import sending
+from httpx_tw.client.part_file import PartFile
 from httpx_tw.client.timeouts import Timeout
 from httpx_tw.errors import (
     FileChanged,
@@ -182,10 +184,6 @@ class DownloadTests(ClientLiveTestCase):
         self.app.get("/known", lambda _: content)
         url = await self.serve(self.app)
         threads: set[int] = set()
-        import threading
-
-        from httpx_tw.client.part_file import PartFile
-
         write = PartFile.write
 
         def watched(file: PartFile, pieces: Any) -> None:

@@ -151,7 +151,7 @@ class Answering(Wire):
             if length < _MANY_LENGTHS:
                 self.send(start + _LENGTHS[length] + body)
             else:
-                self.send(b"%b%d\r\n\r\n%b" % (start, length, body))
+                self.send_whole(b"%b%d\r\n\r\n" % (start, length), body)
             factory.responses[2] += 1
             if factory.access_log is not None:
                 self._log_access(request, 200, length)

@@ -6,7 +6,7 @@ What is said over it is the business of the connection (see connection.py).
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from twisted.internet.interfaces import IPushProducer, ISSLTransport
 from zope.interface import implementer
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from httpx_tw.server.file_sending import FileTurn
 
 __all__ = ["Phase", "Wire"]
+
+
+JOINED: Final = 256 * 1024
+"""Bytes of a body that go out in one call with their head. More are not copied for it:
+of a MiB that is half the cost (see docs/explanation/copies.md)."""
 
 
 class Phase(enum.IntEnum):
@@ -137,6 +142,14 @@ class Wire:
         if self._outgoing is not None:
             self._unsent += len(data)
         self._write(self.transport, data)
+
+    def send_whole(self, head: bytes, body: bytes) -> None:
+        """Write a head and all of its body."""
+        if len(body) <= JOINED:
+            self.send(head + body)
+        else:
+            self.send(head)
+            self.send(body)
 
     @property
     def sends_files(self) -> bool:
