@@ -26,8 +26,10 @@ from httpx_tw.errors import (
     StatusError,
     WriteTimeout,
 )
+from httpx_tw.tls.certificates import ServerTLS
 from httpx_tw.transport.file_sender import CHUNK
 from tests.client.live import ClientLiveTestCase, Talker, reactor
+from tests.tls.issuing import authority
 
 SIZE = 3 * CHUNK + 12_345
 
@@ -252,6 +254,26 @@ class UploadTests(ClientLiveTestCase):
             self.assertEqual(file.tell(), SIZE)
         self.assertGreater(self.by_kernel, 0)
         self.assertEqual(client.pool.stats().idle, 1)
+
+    async def test_over_tls_it_is_read(self) -> None:
+        pem = (
+            authority().issue("localhost", "127.0.0.1").write(Path("s.pem").absolute())
+        )
+        server = await self.serve_with(self.app, tls=ServerTLS(certfile=pem))
+        client = self.made(verify=authority().write_certificate(Path("ca.pem")))
+        url = f"https://127.0.0.1:{server.addresses[0].port}/"
+        found = await client.post(url, content=Path("file"))
+        self.assertEqual(found.text(), self.digest)
+        self.assertEqual(self.by_kernel, 0)
+
+    async def test_over_a_unix_socket_the_kernel_sends_it(self) -> None:
+        where = str(Path("socket").absolute())
+        server = await self.serve_with(self.app)
+        await server.stop()
+        await server.start(reactor, [f"unix:{where}"])
+        found = await self.made(uds=where).post("http://a/", content=Path("file"))
+        self.assertEqual(found.text(), self.digest)
+        self.assertGreater(self.by_kernel, 0)
 
     async def test_a_form_with_files_has_them_sent_by_the_kernel(self) -> None:
         bodies: list[bytes] = []

@@ -181,6 +181,7 @@ class Turns(FileTestCase):
         with self.path.open("r+b") as file:
             file.truncate(64 * MIB)
         server = await self.serve_with(self.app)
+        assert server._factory is not None
         turn = server._factory.file_turn
         url = f"http://127.0.0.1:{server.addresses[0].port}"
         clients = [await self.connect_to(url) for _ in range(20)]

@@ -488,6 +488,6 @@ class LeavingTests(ThreadedTestCase):
         # Those that were waiting for a worker are not begun, or end at once.
         while len(ended) < len(begun) or server.statistics().connections_open:
             await deferLater(reactor, 0.01)
-        stats = server.worker_stats()
+        stats = server.worker_stats
         assert stats is not None
         self.assertEqual((stats.active, stats.queue_depth), (0, 0))

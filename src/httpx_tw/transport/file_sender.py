@@ -68,7 +68,7 @@ _LOST: Final = {
 
 def can_send_files(transport: ITransport) -> bool:
     """Whether :func:`send_file` works on *transport* now: startTLS ends it."""
-    return HAS_SENDFILE and can_write_through(transport)
+    return _sendfile is not None and can_write_through(transport)
 
 
 def send_file(

@@ -97,8 +97,7 @@ def write_through(transport: Any, data: bytes) -> None:
         # call connectionLost, as nothing that is called from the protocol may.
         sent = 0
     if sent != len(data):
-        # A view: the transport joins what it holds anyway, and copies it then.
-        transport.write(memoryview(data)[sent:] if sent else data)
+        transport.write(data[sent:] if sent else data)
 
 
 def can_half_close(transport: ITransport) -> bool:
