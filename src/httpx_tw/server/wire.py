@@ -38,7 +38,7 @@ __all__ = ["Phase", "Wire"]
 
 JOINED: Final = 256 * 1024
 """Bytes of a body that go out in one call with their head. More are not copied for it:
-of a MiB that is half the cost (see docs/explanation/copies.md)."""
+of a MiB that is a fifth of the cost (see docs/explanation/copies.md)."""
 
 
 class Phase(enum.IntEnum):
