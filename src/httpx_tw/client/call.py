@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from httpx_tw.client.redirects import Redirect, RedirectPolicy
     from httpx_tw.client.response import ClientResponse
     from httpx_tw.client.retries import RetryPolicy
+    from httpx_tw.client.saving import Progress
     from httpx_tw.client.timeouts import Timeout
 
 __all__ = ["MOMENTS", "Call", "CallOptions", "Hook"]
@@ -64,6 +65,7 @@ class CallOptions:
     """Most bytes of body to be collected."""
     streams: bool
     may_wait: bool = True
+    upload_progress: Progress | None = None
 
 
 class CallOwner(Protocol):
@@ -137,6 +139,8 @@ class Call:
         options = self._options
         exchange = Exchange(request, options.timeout, options.limit, owner)
         exchange.streams = options.streams
+        if options.upload_progress is not None:
+            exchange.upload_progress = options.upload_progress
         exchange.is_plain = owner is self and not self._owner.hooks
         return exchange
 

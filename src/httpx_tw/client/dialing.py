@@ -26,6 +26,7 @@ from httpx_tw.client.stream_client import connect_tcp
 from httpx_tw.client.tunnels import ConnectHandshake
 from httpx_tw.errors import ConnectFailed, HTTPXError
 from httpx_tw.transport.tls_upgrade import start_tls
+from httpx_tw.workers.disk import DiskThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +70,7 @@ class Dialer:
     def __init__(self, reactor: Any, contexts: ClientContexts | None = None) -> None:
         self._reactor = reactor
         self._contexts = contexts
+        self._disk = DiskThreads(reactor)
         self.addresses = AddressCache(reactor)
 
     def forget_addresses(self) -> None:
@@ -99,7 +101,7 @@ class Dialer:
             take_over(transport, connection)
         else:
             connection = await self._secured(transport, key, make)
-        connection.facts = facts_of(connection.transport)
+        connection.facts = facts_of(connection.transport, self._disk)
         return connection
 
     # The stream
@@ -316,7 +318,7 @@ class _This(Factory[Any]):
         return self._protocol
 
 
-def facts_of(transport: Any) -> ConnectionFacts:
+def facts_of(transport: Any, disk: DiskThreads) -> ConnectionFacts:
     """Return what can be said of a connection just made."""
     tls = None
     if ISSLTransport.providedBy(transport):
@@ -325,6 +327,7 @@ def facts_of(transport: Any) -> ConnectionFacts:
         peer=_address_of(transport.getPeer()),
         local=_pair_of(transport.getHost()),
         tls=tls,
+        disk=disk,
     )
 
 

@@ -21,9 +21,10 @@ from httpx_tw.protocol.http1_reader import RequestHeadParser
 from httpx_tw.server.connection import HTTP1Connection
 from httpx_tw.server.dates import FixedFields
 from httpx_tw.server.deadlines import NEVER, Tick, interval_for
-from httpx_tw.server.disk_reads import DiskReads
+from httpx_tw.server.file_sending import FileTurn
 from httpx_tw.server.wire import Phase
 from httpx_tw.transport.listener import AcceptGate
+from httpx_tw.workers.disk import DiskThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +71,7 @@ class HTTPFactory:
 
     noisy = False
 
-    def __init__(  # noqa: PLR0913  # all but two are keywords with defaults
+    def __init__(  # noqa: PLR0913, PLR0915  # all but two are keywords with defaults; and all that a server keeps
         self,
         app: App,
         reactor: Any,
@@ -95,7 +96,8 @@ class HTTPFactory:
         self.fixed = FixedFields(server_name, hsts)
         self.gate = AcceptGate(limits.max_connections, self._shed_idle)
         self.use_threads(threads)
-        self.disk_reads = DiskReads(reactor)
+        self.disk_reads = DiskThreads(reactor)
+        self.file_turn = FileTurn()
         self._reactor = reactor
         self._wall_clock = wall_clock
         self._ports = 0

@@ -14,19 +14,28 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
-from httpx_tw.errors import LocalProtocolError
+from httpx_tw.errors import FileChanged
 from httpx_tw.transport.stream import can_write_through
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import ITransport
 
-__all__ = ["CHUNK", "can_send_files", "resume_when_writable", "send_file"]
+__all__ = [
+    "CHUNK",
+    "HAS_SENDFILE",
+    "can_send_files",
+    "resume_when_writable",
+    "send_file",
+]
 
 CHUNK: Final = 1024 * 1024
 """Bytes a call sends at most, and so a connection in one turn of the reactor: 0.1 ms
 while the peer reads as fast. nginx sends 2 MiB."""
 
 _sendfile: Final[Any] = getattr(os, "sendfile", None)
+
+HAS_SENDFILE: Final = _sendfile is not None
+"""Whether there is such a call on this platform."""
 
 _MORE: Final[int] = getattr(socket, "MSG_MORE", 0)
 """Linux: there is more to come, wait for it. It saves a packet, and with it 3 of 32 µs
@@ -73,7 +82,7 @@ def send_file(
     sent, or queued. Only on the reactor thread. It never calls back, and a broken
     connection is no error of it.
 
-    :raises LocalProtocolError: when the file ends at *offset*: it has become shorter.
+    :raises FileChanged: when the file ends at *offset*: it has become shorter.
     :raises OSError: when the file cannot be read.
     """
     if (
@@ -98,7 +107,7 @@ def send_file(
             return 0
         raise
     if not sent:
-        raise LocalProtocolError("the file has become shorter while it was sent")
+        raise FileChanged("the file has become shorter while it was sent")
     return sent
 
 
