@@ -195,7 +195,11 @@ class Call:
             )
         if self._owner.hooks:
             await self._at("response", outcome)
-        if self._is_answered_by_auth(request, outcome):
+        if self._is_answered_by_auth(request, outcome) or (
+            outcome.status == 417 and request.expects_continue and request.can_replay
+            # RFC 9110 section 10.1.1: somebody on the way knows no expectations.
+            and self._draft.expect_nothing()
+        ):
             outcome.close()
             return self._owner.maker.finish(self._draft, time.time())
         redirect = next_request(

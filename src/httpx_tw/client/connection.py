@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from httpx_tw.client.body import ResponseBody
 from httpx_tw.client.deadlines import NEVER
+from httpx_tw.client.expecting import Expectation
 from httpx_tw.client.pool_facts import DropReason
 from httpx_tw.client.response import ClientResponse
 from httpx_tw.client.sending import BodySender
@@ -62,6 +63,7 @@ class HTTP1Connection(Wire):
 
     __slots__ = (
         "_body",
+        "_expectation",
         "_http",
         "_interim",
         "_sender",
@@ -83,6 +85,7 @@ class HTTP1Connection(Wire):
         """What it is busy with; it may be over for the one who asked."""
         self._body: ResponseBody | None = None
         self._sender: BodySender | None = None
+        self._expectation: Expectation | None = None
         self._interim = 0
         self._to_discard = -1  # bytes of an unwanted body still to be read; -1: wanted
         self._sent = 0  # bytes of request body handed to the transport
@@ -173,13 +176,27 @@ class HTTP1Connection(Wire):
             return
         data = content.data
         self._http.begin(request.method, content.length)
-        if data is not None:
+        if request.expects_continue:
+            self._send_when_wanted(exchange)
+        elif data is not None:
             self._write(self.transport, request.head + self._http.data(data))
             self._http.end()
-            return
-        self._send_in_pieces(exchange)
+        else:
+            self._send_in_pieces(exchange, request.head)
 
-    def _send_in_pieces(self, exchange: Exchange) -> None:
+    def _send_when_wanted(self, exchange: Exchange) -> None:
+        # RFC 9110 section 10.1.1: wait for 100, but not for ever.
+        patience = exchange.timeout.expect
+        if patience != NEVER:
+            self.deadline = NEVER  # the request is not over
+        self._write(self.transport, exchange.request.head)
+        self._expectation = Expectation(
+            self._owner.reactor,
+            patience,
+            lambda: self._send_in_pieces(exchange, b""),
+        )
+
+    def _send_in_pieces(self, exchange: Exchange, head: bytes) -> None:
         request = exchange.request
         assert request.content is not None
         self._sent = self._taken = 0
@@ -190,7 +207,8 @@ class HTTP1Connection(Wire):
             self._fail(error, DropReason.FAILED)
             return
         self._sender = sender
-        self._write(self.transport, request.head)
+        if head:
+            self._write(self.transport, head)
         self.transport.registerProducer(sender, True)
         sender.start()
 
@@ -279,6 +297,9 @@ class HTTP1Connection(Wire):
 
     def let_go(self) -> None:
         """See Wire."""
+        expectation, self._expectation = self._expectation, None
+        if expectation is not None:
+            expectation.drop()
         sender, self._sender = self._sender, None
         if sender is not None:
             sender.stop()
@@ -348,8 +369,12 @@ class HTTP1Connection(Wire):
                 raise RemoteProtocolError("101 to a request that offered no protocol")
             if self._interim > MAX_INTERIM:
                 raise RemoteProtocolError(f"more than {MAX_INTERIM} interim responses")
+            if head.status == 100 and self._expectation is not None:
+                self._expectation.meet()
             return
-        if self._sender is not None and (head.status >= 300 or not head.keep_alive):
+        if self._expectation is not None or (
+            self._sender is not None and (head.status >= 300 or not head.keep_alive)
+        ):
             # It has been refused, most likely: the rest would be sent in vain.
             self.let_go()
         if not exchange.streams and head.body_length > exchange.limit:

@@ -55,7 +55,7 @@ class Content(Protocol):
 
     @property
     def can_replay(self) -> bool:
-        """Whether it can be sent a second time."""
+        """Whether it can be sent from its beginning: again, or nothing was read yet."""
 
     def open(self) -> Pieces:
         """Begin a reading.
@@ -145,7 +145,7 @@ class IterableContent:
     @property
     def can_replay(self) -> bool:
         """See Content."""
-        return iter(self._iterable) is not self._iterable
+        return not self._is_read or iter(self._iterable) is not self._iterable
 
     def open(self) -> Pieces:
         """See Content."""
@@ -180,11 +180,15 @@ class AsyncContent:
 
     data = None
     length = None
-    can_replay = False
 
     def __init__(self, iterable: AsyncIterable[bytes]) -> None:
         self._iterable = iterable
         self._is_read = False
+
+    @property
+    def can_replay(self) -> bool:
+        """See Content."""
+        return not self._is_read
 
     def open(self) -> Pieces:
         """See Content."""
@@ -277,13 +281,17 @@ class ProducerContent:
     __slots__ = ("_is_read", "_producer", "length")
 
     data = None
-    can_replay = False
 
     def __init__(self, producer: Any) -> None:
         self._producer = producer
         self._is_read = False
         length = producer.length
         self.length: int | None = None if length is UNKNOWN_LENGTH else length
+
+    @property
+    def can_replay(self) -> bool:
+        """See Content."""
+        return not self._is_read
 
     def open(self) -> Pieces:
         """See Content."""
