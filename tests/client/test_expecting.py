@@ -107,12 +107,14 @@ class ExpectingTests(ClientTestCase):
         self.assertEqual(self.client.pool.stats().idle, 1)
 
     def test_patience_can_be_said(self) -> None:
-        self.put(timeout=Timeout(expect=5))
+        deferred = self.put(timeout=Timeout(expect=5))
         self.peer.take()
         self.advance(4.5)
         self.assertEqual(self.peer.take(), b"")
         self.advance(0.5)
         self.assertEqual(self.peer.take(), b"hello")
+        self.peer.send(OK)
+        self.result(deferred)
 
     def test_patience_without_end_ends_with_the_read_timeout(self) -> None:
         deferred = self.put(timeout=Timeout(expect=None, read=10))

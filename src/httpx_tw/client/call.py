@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from httpx_tw.client.preparing import Draft, RequestMaker
     from httpx_tw.client.redirects import Redirect, RedirectPolicy
     from httpx_tw.client.response import ClientResponse
-    from httpx_tw.client.retries import RetryPolicy
+    from httpx_tw.client.retries import RetryBudget, RetryPolicy
     from httpx_tw.client.timeouts import Timeout
 
 __all__ = ["MOMENTS", "Call", "CallOptions", "Hook"]
@@ -64,6 +64,8 @@ class CallOptions:
     """Most bytes of body to be collected."""
     streams: bool
     may_wait: bool = True
+    budget: RetryBudget | None = None
+    """What all calls of the client have for retries."""
 
 
 class CallOwner(Protocol):
@@ -196,7 +198,9 @@ class Call:
         if self._owner.hooks:
             await self._at("response", outcome)
         if self._is_answered_by_auth(request, outcome) or (
-            outcome.status == 417 and request.expects_continue and request.can_replay
+            outcome.status == 417
+            and request.expects_continue
+            and request.can_replay
             # RFC 9110 section 10.1.1: somebody on the way knows no expectations.
             and self._draft.expect_nothing()
         ):
@@ -296,6 +300,9 @@ class Call:
             return None
         if pool.seconds() + delay >= self._exchange.total_deadline:
             return None  # it could only end in a TotalTimeout
+        budget = self._options.budget
+        if budget is not None and not budget.try_withdraw():
+            return None
         if not isinstance(outcome, BaseException):
             outcome.close()
         self._retries += 1

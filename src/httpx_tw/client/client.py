@@ -19,7 +19,7 @@ from httpx_tw.client.pool import ConnectionPool
 from httpx_tw.client.preparing import RequestMaker, Route, content_from
 from httpx_tw.client.proxies import ProxySettings
 from httpx_tw.client.redirects import RedirectPolicy
-from httpx_tw.client.retries import RetryPolicy
+from httpx_tw.client.retries import RetryPolicy, retry_budget_from
 from httpx_tw.client.timeouts import DEFAULT_TIMEOUT, as_timeout
 from httpx_tw.errors import ConfigurationError, HTTPXError
 from httpx_tw.headers import Headers
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from httpx_tw.client.pool_facts import PoolConfig
     from httpx_tw.client.proxies import ProxiesInput
     from httpx_tw.client.response import ClientResponse
+    from httpx_tw.client.retries import RetryBudgetInput
     from httpx_tw.client.timeouts import Timeout, TimeoutInput
     from httpx_tw.headers import HeadersInput
     from httpx_tw.tls.contexts import ClientContexts
@@ -92,6 +93,9 @@ class Client:
     :param trust_env: take proxies from the environment, unless *proxy* is given.
     :param follow_redirects: whether to. A RedirectPolicy says it in full.
     :param retries: how often at most, or a RetryPolicy. 0 or None: never.
+    :param retry_budget: retries of all requests together, as a part of them (behind a
+        reserve of 100), or a RetryBudget, which several clients may share. Beyond it
+        the error or response stands. 0 or None: no such limit.
     :param event_hooks: callables by moment: see
         :data:`~httpx_tw.client.call.MOMENTS`. What they return is awaited if it can be.
     :param max_response_size: bytes of a body, decoded, that is collected. 0: no limit.
@@ -119,6 +123,7 @@ class Client:
         follow_redirects: bool | RedirectPolicy = True,
         max_redirects: int = 10,
         retries: int | RetryPolicy | None = RetryPolicy(),  # noqa: B008  # frozen
+        retry_budget: RetryBudgetInput = 0.2,
         event_hooks: Mapping[str, Sequence[Callable[..., object]]] | None = None,
         max_response_size: int = MAX_RESPONSE_SIZE,
         user_agent: str | None = None,
@@ -139,6 +144,9 @@ class Client:
         self.cookies = cookies if isinstance(cookies, CookieJar) else CookieJar()
         """The jar: cookies that were received, or set by :meth:`CookieJar.set`."""
         self.hooks = _checked_hooks(event_hooks)
+        budget = retry_budget_from(retry_budget)
+        if budget is not None:
+            budget.watch(self.pool)
         self._auth: Auth | None = auth_from(auth)
         self._options = CallOptions(
             redirects=_redirect_policy(follow_redirects, max_redirects),
@@ -146,6 +154,7 @@ class Client:
             timeout=as_timeout(timeout),
             limit=float(max_response_size) or inf,
             streams=False,
+            budget=budget,
         )
         self.maker = RequestMaker(
             Route(
@@ -285,6 +294,7 @@ class Client:
                 else float(max_response_size) or inf,
                 streams=stream,
                 may_wait=wait,
+                budget=client.budget,
             )
             draft = self.maker.draft(
                 method,

@@ -232,6 +232,11 @@ class ConnectionPool:
                 ClientClosed("the connection was given back"), DropReason.CANCELLED
             )
 
+    @property
+    def requests(self) -> int:
+        """How many requests there were since the beginning, with those that failed."""
+        return self._slots.requests
+
     def stats(self) -> PoolStatistics:
         """Return the figures of this moment."""
         return self._slots.statistics()
