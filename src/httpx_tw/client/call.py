@@ -14,6 +14,7 @@ from twisted.internet.task import deferLater
 from httpx_tw.client.exchange import BareOwner, Exchange
 from httpx_tw.client.redirects import next_request
 from httpx_tw.client.retries import parse_retry_after
+from httpx_tw.client.timing import TimedExchange
 from httpx_tw.errors import (
     ConnectFailed,
     ConnectionLost,
@@ -34,17 +35,7 @@ if TYPE_CHECKING:
     from httpx_tw.client.retries import RetryBudget, RetryPolicy
     from httpx_tw.client.timeouts import Timeout
 
-__all__ = ["MOMENTS", "Call", "CallOptions", "Hook"]
-
-MOMENTS = {
-    "request": "a request is about to be sent: the request",
-    "response": "a response is there, if only its head: the response",
-    "redirect": "a redirect is followed: the response, and the request to come",
-    "retry": "a request is tried again: the request, the error or response, seconds",
-}
-"""What hooks may be called at, and with what."""
-
-Hook = "Callable[..., object]"
+__all__ = ["Call", "CallOptions"]
 
 _MOST_CHALLENGES = 3
 """401s in a row that are answered: for Digest one, or two when a nonce is stale."""
@@ -81,6 +72,10 @@ class CallOwner(Protocol):
     @property
     def hooks(self) -> Mapping[str, Sequence[Callable[..., object]]]:
         """What is called at the moments that it names."""
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether responses have their timing."""
 
 
 class Call:
@@ -137,7 +132,12 @@ class Call:
 
     def _exchange_of(self, request: OutgoingRequest, owner: Any) -> Exchange:
         options = self._options
-        exchange = Exchange(request, options.timeout, options.limit, owner)
+        basics = request, options.timeout, options.limit, owner
+        exchange = (
+            TimedExchange(*basics, hooks=self._owner.hooks)
+            if self._owner.is_timed
+            else Exchange(*basics)
+        )
         exchange.streams = options.streams
         exchange.is_plain = owner is self and not self._owner.hooks
         return exchange
@@ -154,6 +154,8 @@ class Call:
         exchange = self._exchange_of(request, BareOwner(self.pool))
         exchange.total_deadline = self._exchange.total_deadline
         exchange.started = self._exchange.started
+        if exchange.started:
+            exchange.begin(self.pool.seconds())
         self.pool.start(exchange, may_wait=self._options.may_wait)
         self._exchange.started = exchange.started
         self._exchange.total_deadline = exchange.total_deadline

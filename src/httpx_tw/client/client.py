@@ -11,7 +11,7 @@ from twisted.internet.defer import fail, succeed
 from twisted.python.failure import Failure
 
 from httpx_tw.client.authentication import auth_from
-from httpx_tw.client.call import MOMENTS, Call, CallOptions
+from httpx_tw.client.call import Call, CallOptions
 from httpx_tw.client.cookies import CookieJar
 from httpx_tw.client.decoding import accept_encoding
 from httpx_tw.client.exchange import Exchange
@@ -24,6 +24,7 @@ from httpx_tw.client.timeouts import DEFAULT_TIMEOUT, as_timeout
 from httpx_tw.errors import ConfigurationError, HTTPXError
 from httpx_tw.headers import Headers
 from httpx_tw.limits import MIB
+from httpx_tw.observe.moments import MOMENTS, PHASES
 from httpx_tw.tls.contexts import TLSPolicy
 
 if TYPE_CHECKING:
@@ -97,7 +98,10 @@ class Client:
         reserve of 100), or a RetryBudget, which several clients may share. Beyond it
         the error or response stands. 0 or None: no such limit.
     :param event_hooks: callables by moment: see
-        :data:`~httpx_tw.client.call.MOMENTS`. What they return is awaited if it can be.
+        :data:`~httpx_tw.observe.moments.STEPS`, where what they return is awaited if it
+        can be, and :data:`~httpx_tw.observe.moments.PHASES`, where it is not.
+    :param timing: note when the phases of each request are over, in
+        :attr:`ClientResponse.timing`; hooks at a phase do so, too.
     :param max_response_size: bytes of a body, decoded, that is collected. 0: no limit.
     :param local_address: the IP address that connections leave from.
     :param uds: path of a Unix socket that all connections are made to.
@@ -125,6 +129,7 @@ class Client:
         retries: int | RetryPolicy | None = RetryPolicy(),  # noqa: B008  # frozen
         retry_budget: RetryBudgetInput = 0.2,
         event_hooks: Mapping[str, Sequence[Callable[..., object]]] | None = None,
+        timing: bool = False,
         max_response_size: int = MAX_RESPONSE_SIZE,
         user_agent: str | None = None,
         local_address: str | None = None,
@@ -144,6 +149,8 @@ class Client:
         self.cookies = cookies if isinstance(cookies, CookieJar) else CookieJar()
         """The jar: cookies that were received, or set by :meth:`CookieJar.set`."""
         self.hooks = _checked_hooks(event_hooks)
+        self.is_timed = timing or not self.hooks.keys().isdisjoint(PHASES)
+        """Whether responses have their :attr:`~ClientResponse.timing`."""
         budget = retry_budget_from(retry_budget)
         if budget is not None:
             budget.watch(self.pool)
@@ -181,7 +188,7 @@ class Client:
                 self.cookies.set(name, value, domain=host)
         # GETs of a URL alone, each with its head ready: what most requests are.
         self._plain: dict[str, OutgoingRequest] = {}
-        self._can_be_plain = self._auth is None and not self.hooks
+        self._can_be_plain = not (self._auth or self.hooks or self.is_timed)
         self._timeout: Timeout = self._options.timeout
         self._limit = self._options.limit
 

@@ -289,6 +289,7 @@ class HTTP1Connection(Wire):
             self._write(self.transport, ending)
         self.let_go()
         self.deadline = self._tick.latest + exchange.timeout.read  # type: ignore[operator]  # see send
+        exchange.request_sent()
 
     def sending_failed(self, error: BaseException) -> None:
         """See SendingLink."""
@@ -372,6 +373,7 @@ class HTTP1Connection(Wire):
             if head.status == 100 and self._expectation is not None:
                 self._expectation.meet()
             return
+        exchange.response_started()
         if self._expectation is not None or (
             self._sender is not None and (head.status >= 300 or not head.keep_alive)
         ):
@@ -410,6 +412,7 @@ class HTTP1Connection(Wire):
 
     def _complete(self, exchange: Exchange, body: ResponseBody) -> None:
         """Deal with the end of a body."""
+        exchange.response_ended()
         trailers = self._http.trailers
         response, exchange.response = exchange.response, None
         # First of all: who has read to the end may ask for the next response at once,
