@@ -4,7 +4,8 @@
      ├── ConfigurationError (ValueError)  a bad option, route pattern or argument
      ├── LocalProtocolError               our caller asked for what HTTP forbids
      │    ├── InvalidHeader (ValueError)  a header name or value that must not be sent
-     │    └── InvalidURL (ValueError)     not an http or https URL, or an unsafe one
+     │    ├── InvalidURL (ValueError)     not an http or https URL, or an unsafe one
+     │    └── FileChanged                 a file became shorter or longer while sent
      ├── RemoteProtocolError              the peer broke HTTP; carries what to answer
      │    ├── HeadTooLarge                414 or 431
      │    ├── BodyTooLarge                413
@@ -60,6 +61,7 @@ __all__ = [
     "DeadlinePassed",
     "DecodingError",
     "DecompressionBomb",
+    "FileChanged",
     "HTTPError",
     "HTTPXError",
     "HandshakeFailed",
@@ -109,6 +111,13 @@ class InvalidHeader(LocalProtocolError, ValueError):
 
 class InvalidURL(LocalProtocolError, ValueError):
     """Not an http or https URL, or one that parsers disagree about."""
+
+
+class FileChanged(LocalProtocolError):
+    """A file became shorter or longer while it was sent: its length had been told.
+
+    The message is not complete, and its connection is closed.
+    """
 
 
 class RemoteProtocolError(HTTPXError):

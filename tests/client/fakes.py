@@ -14,6 +14,7 @@ from httpx_tw.client.dialing import facts_of
 from httpx_tw.client.pool import ConnectionPool
 from httpx_tw.client.pool_facts import PoolConfig
 from httpx_tw.testing.memory import MemoryTransport
+from httpx_tw.workers.disk import DiskThreads
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -99,7 +100,7 @@ class FakeDialer:
         connection = make(None)
         peer = Peer(key, connection, is_secure=self.is_secure)
         self.peers.append(peer)
-        connection.facts = facts_of(_Plain(peer.transport))
+        connection.facts = facts_of(_Plain(peer.transport), DiskThreads())
         return connection
 
     def land(self, index: int = 0) -> None:

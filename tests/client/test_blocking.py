@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.task import deferLater
@@ -23,6 +24,7 @@ from httpx_tw.errors import (
     InvalidURL,
     LocalProtocolError,
     ReadTimeout,
+    ResponseTooLarge,
     StatusError,
 )
 from tests.client.threaded_server import served, wait_until
@@ -148,6 +150,35 @@ class StreamTests(BlockingTestCase):
     def test_what_it_sends_is_ferried_too(self) -> None:
         with self.client().stream("POST", "/", content=iter([b"a"])) as response:
             self.assertEqual(response.read(), b"none:a")
+
+
+class FileTests(BlockingTestCase):
+    def test_a_body_is_saved_to_a_file(self) -> None:
+        client = self.client()
+        told: list[Any] = []
+        with client.stream("GET", "/big") as response:
+            size = response.save("file", progress=lambda *of: told.append(of))
+        self.assertEqual(size, 1_000_000)
+        self.assertEqual(told[-1], (1_000_000, 1_000_000))
+        self.assertEqual(client.download("/big", "file"), 1_000_000)
+        self.assertEqual(Path("file").read_bytes(), b"x" * 1_000_000)
+        self.assertRaises(ResponseTooLarge, client.download, "/big", "f", max_size=9)
+        self.assertRaises(StatusError, client.download, "/missing", "f")
+        self.assertEqual(list(Path().iterdir()), [Path("file")])
+
+    def test_a_file_is_sent_by_the_reactor(self) -> None:
+        Path("file").write_bytes(b"hello" * 50_000)
+        client = self.client()
+        sent: list[Any] = []
+        with Path("file").open("rb") as file:
+            for content in (Path("file"), file):
+                found = client.post(
+                    "/",
+                    content=content,
+                    upload_progress=lambda *of: sent.append(of),
+                )
+                self.assertEqual(found.body, b"none:" + b"hello" * 50_000)
+                self.assertEqual(sent[-1], (250_000, 250_000))
 
 
 class LifeTests(BlockingTestCase):

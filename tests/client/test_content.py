@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -11,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 from zope.interface import implementer
 
-from httpx_tw.client.content import PIECE_SIZE, Content, as_content
+from httpx_tw.client.content import Content, as_content
+from httpx_tw.client.file_pieces import PIECE_SIZE, FileSpan
 from httpx_tw.errors import BodyConsumed, ConfigurationError
 
 
@@ -55,7 +57,7 @@ class ContentTests(SynchronousTestCase):
             if piece is None:
                 pieces.close()
                 return found
-            found += piece
+            found += b"".join(piece) if isinstance(piece, FileSpan) else piece
 
     def test_what_is_sent_is_what_was_given(self) -> None:
         for value in (
@@ -102,6 +104,34 @@ class ContentTests(SynchronousTestCase):
         for _ in range(2):
             self.assertEqual(self.read(content), b"abc")
         self.assertFalse(file.closed)
+
+    def test_path_is_opened_for_each_sending(self) -> None:
+        Path("file").write_bytes(b"abc")
+        content = as_content(Path("file"))
+        self.assertEqual((content.data, content.length), (None, 3))
+        self.assertTrue(content.can_replay)
+        for _ in range(2):
+            self.assertEqual(self.read(content), b"abc")
+        pieces = content.open()
+        pieces.next()
+        pieces.close()  # and no descriptor is left: see conftest
+
+    def test_path_without_a_file_is_refused(self) -> None:
+        Path("directory").mkdir()
+        for name in ("absent", "directory", "/dev/null"):
+            with self.assertRaises(ConfigurationError) as caught:
+                as_content(Path(name))
+            self.assertIn(name, str(caught.exception))
+
+    def test_file_on_a_disk_is_sent_from_where_it_stands(self) -> None:
+        Path("file").write_bytes(b"xxabc")
+        with Path("file").open("rb") as file:
+            file.read(2)
+            content = as_content(file)
+            for _ in range(2):
+                self.assertIsInstance(content.open().next(), FileSpan)
+                self.assertEqual(self.read(content), b"abc")
+                self.assertEqual(file.tell(), 5)
 
     def test_pipe_has_no_length(self) -> None:
         ours, theirs = os.pipe()
@@ -160,8 +190,8 @@ class ProducerTests(SynchronousTestCase):
         self.content = as_content(self.producer)
         self.pieces = self.content.open()
 
-    def next(self) -> Deferred[bytes | None]:
-        piece = self.pieces.next()
+    def next(self) -> Deferred[Any]:
+        piece: Any = self.pieces.next()
         assert isinstance(piece, Deferred)
         return piece
 

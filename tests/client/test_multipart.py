@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from httpx_tw.client.multipart import PIECE_SIZE, MultipartBody
+from httpx_tw.client.file_pieces import PIECE_SIZE, FileSpan
+from httpx_tw.client.multipart import MultipartBody
 from httpx_tw.errors import (
     BodyConsumed,
     ConfigurationError,
+    FileChanged,
     InvalidHeader,
-    LocalProtocolError,
 )
 
 if TYPE_CHECKING:
@@ -157,14 +158,20 @@ class LengthTests(SynchronousTestCase):
         Path("p").write_bytes(b"x" * 1000)
         body = MultipartBody(files={"f": Path("p")})
         Path("p").write_bytes(b"x" * 900)
-        error = self.assertRaises(LocalProtocolError, b"".join, body)
+        error = self.assertRaises(FileChanged, b"".join, body)
         self.assertIn("100 bytes", str(error))
 
-    def test_a_file_that_became_longer_is_sent_as_it_was(self) -> None:
+    def test_an_open_file_that_became_longer_is_an_error(self) -> None:
+        file = io.BytesIO(b"x" * 10)
+        body = MultipartBody(files={"f": file})
+        file.write(b"x" * 1000)
+        self.assertRaises(FileChanged, b"".join, body)
+
+    def test_a_file_on_a_disk_is_a_span(self) -> None:
         Path("p").write_bytes(b"x" * 10)
-        body = MultipartBody(files={"f": Path("p")})
-        Path("p").write_bytes(b"x" * 1000)
-        self.assertEqual(len(b"".join(body)), body.length)
+        reading = MultipartBody(files={"f": Path("p")}).open()
+        kinds = [type(piece) for piece in iter(reading.next, None)]
+        self.assertEqual(kinds, [bytes, FileSpan, bytes])
 
 
 class OnlyRead:
@@ -201,12 +208,12 @@ class ReplayTests(SynchronousTestCase):
     def test_a_reading_gives_piece_after_piece_and_lets_go(self) -> None:
         Path("p").write_bytes(bytes(3 * PIECE_SIZE))
         body = MultipartBody(files={"f": Path("p")})
-        reading = body.open()
-        pieces = iter(reading.next, None)
-        self.assertEqual(sum(map(len, pieces)), body.length)
+        self.assertEqual(sum(map(len, body)), body.length)
         reading = body.open()
         self.assertIsNotNone(reading.next())
-        self.assertEqual(len(reading.next() or b""), PIECE_SIZE)
+        span = reading.next()
+        assert isinstance(span, FileSpan)
+        self.assertEqual(len(span.read(2 * PIECE_SIZE)), 2 * PIECE_SIZE)
         reading.close()
         self.assertIsNone(reading.next())  # and no descriptor is left: see conftest
 

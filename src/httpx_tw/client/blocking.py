@@ -24,12 +24,14 @@ from httpx_tw.errors import ClientClosed, ConfigurationError
 from httpx_tw.workers.forks import empty_in_children
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
     from httpx_tw.client.cookies import CookieJar
     from httpx_tw.client.errands import Errands
     from httpx_tw.client.pool_facts import PoolStatistics
     from httpx_tw.client.response import ClientResponse
+    from httpx_tw.client.saving import Progress
     from httpx_tw.client.urls import URL
     from httpx_tw.headers import Headers
 
@@ -128,6 +130,16 @@ class BlockingClient:
         )
         return BlockingStream(response, errands)
 
+    def download(self, url: str, path: str | os.PathLike[str], **options: Any) -> int:
+        """Save what is at *url* to the file at *path*; see Client.download.
+
+        *progress* is called on the reactor's thread, where it must not block.
+        """
+        client, errands = self._link.ends()
+        errand = Errand(errands)
+        size: int = errand.run(client.download, url, path, **ferried(options, errand))
+        return size
+
     # The pool
 
     def stats(self) -> PoolStatistics:
@@ -188,6 +200,22 @@ class BlockingStream:
         """Return the whole body; see ClientResponse.read."""
         body: bytes = self._errands.call(self._response.read)
         return body
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        progress: Progress | None = None,
+        max_size: int | None = None,
+    ) -> int:
+        """Write the body to the file at *path*; see ClientResponse.save.
+
+        *progress* is called on the reactor's thread, where it must not block.
+        """
+        size: int = self._errands.call(
+            self._response.save, path, progress=progress, max_size=max_size
+        )
+        return size
 
     def __iter__(self) -> Iterator[bytes]:
         """Iterate over the pieces of the body, decoded, as they come.

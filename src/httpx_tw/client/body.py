@@ -203,6 +203,11 @@ class ResponseBody:
     # Called by whoever wants the body
 
     @property
+    def is_decoded(self) -> bool:
+        """Whether there are other bytes in it than were sent."""
+        return self._decoder is not None
+
+    @property
     def whole(self) -> bytes | None:
         """The body, once all of it was read by :meth:`read`."""
         return self._whole

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from httpx_tw.client.redirects import Redirect, RedirectPolicy
     from httpx_tw.client.response import ClientResponse
     from httpx_tw.client.retries import RetryBudget, RetryPolicy
+    from httpx_tw.client.saving import Progress
     from httpx_tw.client.timeouts import Timeout
 
 __all__ = ["Call", "CallOptions"]
@@ -57,6 +58,7 @@ class CallOptions:
     may_wait: bool = True
     budget: RetryBudget | None = None
     """What all calls of the client have for retries."""
+    upload_progress: Progress | None = None
 
 
 class CallOwner(Protocol):
@@ -139,6 +141,8 @@ class Call:
             else Exchange(*basics)
         )
         exchange.streams = options.streams
+        if options.upload_progress is not None:
+            exchange.upload_progress = options.upload_progress
         exchange.is_plain = owner is self and not self._owner.hooks
         return exchange
 

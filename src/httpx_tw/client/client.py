@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from twisted.internet.defer import fail, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from httpx_tw.client.authentication import auth_from
@@ -19,6 +20,7 @@ from httpx_tw.client.pool import ConnectionPool
 from httpx_tw.client.preparing import RequestMaker, Route, content_from
 from httpx_tw.client.proxies import ProxySettings
 from httpx_tw.client.redirects import RedirectPolicy
+from httpx_tw.client.response import ClientResponse
 from httpx_tw.client.retries import RetryPolicy, retry_budget_from
 from httpx_tw.client.timeouts import DEFAULT_TIMEOUT, as_timeout
 from httpx_tw.errors import ConfigurationError, HTTPXError
@@ -30,8 +32,6 @@ from httpx_tw.tls.contexts import TLSPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from twisted.internet.defer import Deferred
-
     from httpx_tw.client.authentication import Auth, AuthInput
     from httpx_tw.client.content import ContentInput
     from httpx_tw.client.fields import FieldsInput
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from httpx_tw.client.outgoing import OutgoingRequest
     from httpx_tw.client.pool_facts import PoolConfig
     from httpx_tw.client.proxies import ProxiesInput
-    from httpx_tw.client.response import ClientResponse
     from httpx_tw.client.retries import RetryBudgetInput
+    from httpx_tw.client.saving import Progress
     from httpx_tw.client.timeouts import Timeout, TimeoutInput
     from httpx_tw.headers import HeadersInput
     from httpx_tw.tls.contexts import ClientContexts
@@ -261,6 +261,7 @@ class Client:
         max_response_size: int | None = None,
         wait: bool = True,
         stream: bool = False,
+        upload_progress: Progress | None = None,
     ) -> Deferred[ClientResponse]:
         """Send a request, and return its response with the body read.
 
@@ -275,11 +276,16 @@ class Client:
         :param wait: False: fail with PoolExhausted if all connections are in use.
         :param stream: give the response at its head. Then read it to its end or close
             it: it holds a connection. :meth:`stream` does so by itself.
+        :param upload_progress: called on the reactor thread with the bytes of the body
+            that the transport was given and those in all (None: unknown), once with 0
+            and then for each piece; from 0 again when the request is sent again. What
+            it raises fails the request.
         :raises InvalidURL, InvalidHeader, LocalProtocolError, ConfigurationError: when
             it makes no sense.
         :raises ConnectFailed: there is no connection to be had.
         :raises RequestTimeout: ConnectTimeout, ReadTimeout, WriteTimeout, PoolTimeout,
             TotalTimeout: it took too long.
+        :raises FileChanged: a file became shorter or longer while it was sent.
         :raises ConnectionLost: the server broke the connection.
         :raises RemoteProtocolError: the server sent what is no HTTP, or not all of it.
         :raises ResponseTooLarge, TooManyRedirects: a limit was met.
@@ -302,6 +308,7 @@ class Client:
                 streams=stream,
                 may_wait=wait,
                 budget=client.budget,
+                upload_progress=upload_progress,
             )
             draft = self.maker.draft(
                 method,
@@ -354,6 +361,43 @@ class Client:
         is dropped, with the connection if it is much.
         """
         return StreamedResponse(self.request(method, url, stream=True, **options))
+
+    def download(  # as save, and a request
+        self,
+        url: str,
+        path: str | os.PathLike[str],
+        *,
+        method: str = "GET",
+        progress: Progress | None = None,
+        max_size: int | None = None,
+        **options: Any,
+    ) -> Deferred[int]:
+        """Save what is at *url* to the file at *path*; return its bytes.
+
+        *options* are those of :meth:`request`; the rest is as
+        :meth:`ClientResponse.save` has it. Mind the timeout: ``total`` is for all of
+        it. It is not tried again once the file has begun to come.
+
+        :raises StatusError: the status is 4xx or 5xx; *path* is as it was.
+        """
+        return Deferred.fromCoroutine(
+            self._download(
+                self.stream(method, url, **options),
+                partial(
+                    ClientResponse.save,
+                    path=path,
+                    progress=progress,
+                    max_size=max_size,
+                ),
+            )
+        )
+
+    @staticmethod
+    async def _download(
+        stream: StreamedResponse, save: Callable[[ClientResponse], Deferred[int]]
+    ) -> int:
+        async with stream as response:
+            return await save(response.raise_for_status())
 
     # The end
 

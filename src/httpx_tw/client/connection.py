@@ -36,14 +36,17 @@ from httpx_tw.errors import (
 )
 from httpx_tw.protocol.events import NEED_DATA, ResponseHead
 from httpx_tw.protocol.http1_client import ClientSide
-from httpx_tw.transport.stream import unsent_bytes
+from httpx_tw.transport.file_sender import can_send_files, send_file
+from httpx_tw.transport.undelivered import undelivered_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from twisted.internet.defer import Deferred
     from twisted.python.failure import Failure
 
     from httpx_tw.client.exchange import Exchange
+    from httpx_tw.client.file_pieces import FileSpan
     from httpx_tw.client.wire import WireOwner
     from httpx_tw.protocol.http1 import Event
 
@@ -178,7 +181,7 @@ class HTTP1Connection(Wire):
         self._http.begin(request.method, content.length)
         if request.expects_continue:
             self._send_when_wanted(exchange)
-        elif data is not None:
+        elif data is not None and exchange.upload_progress is None:
             self._write(self.transport, request.head + self._http.data(data))
             self._http.end()
         else:
@@ -202,7 +205,9 @@ class HTTP1Connection(Wire):
         self._sent = self._taken = 0
         self.deadline = NEVER
         try:
-            sender = BodySender(request.content, self, self._owner.reactor)
+            sender = BodySender(
+                request.content, self, self._owner.reactor, exchange.upload_progress
+            )
         except BodyConsumed as error:
             self._fail(error, DropReason.FAILED)
             return
@@ -255,7 +260,7 @@ class HTTP1Connection(Wire):
             )
 
     def _check_sending(self, exchange: Exchange, now: float) -> None:
-        waiting = unsent_bytes(self.transport) or 0
+        waiting = undelivered_bytes(self.transport) or 0
         taken = self._sent - waiting
         if taken > self._taken or not waiting:
             self._taken = taken
@@ -275,6 +280,23 @@ class HTTP1Connection(Wire):
         wire = self._http.data(data)
         self._sent += len(wire)
         self._write(self.transport, wire)
+
+    @property
+    def sends_files(self) -> bool:
+        """See SendingLink."""
+        return not self._http.is_chunked and can_send_files(self.transport)
+
+    def send_from_file(self, fd: int, offset: int, count: int) -> int | None:
+        """See SendingLink."""
+        sent = send_file(self.transport, fd, offset, count)
+        if sent:
+            self._http.note_sent(sent)
+            self._sent += sent
+        return sent
+
+    def fetch(self, span: FileSpan, count: int) -> Deferred[None]:
+        """See SendingLink."""
+        return self.facts.disk.fetch(span, span.offset, count)
 
     def sent(self) -> None:
         """See SendingLink."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import AsyncIterable, Iterable
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 
+from httpx_tw.client.file_pieces import PIECE_SIZE, FileSpan, pieces_of_file
 from httpx_tw.errors import BodyConsumed, ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,21 +21,25 @@ __all__ = [
     "PIECE_SIZE",
     "Content",
     "ContentInput",
+    "Piece",
     "Pieces",
     "as_content",
 ]
 
-PIECE_SIZE = 64 * 1024
-"""Bytes of a body handed to the transport at once."""
+Piece: TypeAlias = bytes | FileSpan
+"""What a body is made of."""
 
 
 class Pieces(Protocol):
     """One reading of a content."""
 
-    def next(self) -> bytes | Deferred[bytes | None] | None:
+    def next(
+        self,
+    ) -> Piece | Deferred[bytes | None] | Deferred[Piece | None] | None:
         """Return the next piece, or a Deferred of it; None: that was all.
 
-        A piece may be empty; it is skipped.
+        A piece may be empty; it is skipped. A span of a file is used up before the next
+        piece is asked for.
         """
 
     def close(self) -> None:
@@ -67,8 +74,8 @@ class Content(Protocol):
 ContentInput: TypeAlias = (
     bytes | bytearray | memoryview | str | Iterable[bytes] | AsyncIterable[bytes] | Any
 )
-"""Bytes, text (sent as UTF-8), an open binary file, anything that gives bytes by
-iteration, or Twisted's IBodyProducer."""
+"""Bytes, text (sent as UTF-8), an open binary file, the path of one, anything that
+gives bytes by iteration, or Twisted's IBodyProducer. A str is text, never a path."""
 
 
 def as_content(value: Any) -> Content:  # noqa: PLR0911  # one a kind
@@ -89,6 +96,8 @@ def as_content(value: Any) -> Content:  # noqa: PLR0911  # one a kind
         return ProducerContent(value)
     if hasattr(value, "read"):
         return FileContent(value)
+    if isinstance(value, os.PathLike):
+        return PathContent(value)
     if isinstance(value, AsyncIterable):
         return AsyncContent(value)
     if isinstance(value, Iterable):
@@ -159,10 +168,10 @@ class IterableContent:
 class _IteratorPieces:
     __slots__ = ("_iterator",)
 
-    def __init__(self, iterator: Iterator[bytes]) -> None:
+    def __init__(self, iterator: Iterator[Piece]) -> None:
         self._iterator = iterator
 
-    def next(self) -> bytes | None:
+    def next(self) -> Piece | None:
         """See Pieces."""
         return next(self._iterator, None)
 
@@ -224,10 +233,7 @@ async def _awaited(awaitable: Any) -> Any:
 
 
 class FileContent:
-    """What an open binary file holds, from where it stands.
-
-    It is read on the reactor thread, piece by piece, and not closed.
-    """
+    """What an open binary file holds, from where it stands. It is not closed."""
 
     __slots__ = ("_file", "_start", "length")
 
@@ -253,26 +259,40 @@ class FileContent:
 
     def open(self) -> Pieces:
         """See Content."""
-        if self._start is not None:
-            self._file.seek(self._start)
-        return _FilePieces(self._file)
+        return _IteratorPieces(pieces_of_file(self._file, self._start, self.length))
 
 
-class _FilePieces:
-    __slots__ = ("_file",)
+class PathContent:
+    """What the file at a path holds. It is opened for each sending.
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    :raises ConfigurationError: there is no file that can be read.
+    """
 
-    def next(self) -> bytes | None:
-        """See Pieces."""
-        piece: Any = self._file.read(PIECE_SIZE)
-        if isinstance(piece, str):
-            raise ConfigurationError("a file to be sent must be opened in binary mode")
-        return piece or None
+    __slots__ = ("_path", "length")
 
-    def close(self) -> None:
-        """See Pieces."""
+    data = None
+    can_replay = True
+
+    def __init__(self, path: os.PathLike[str]) -> None:
+        self._path = Path(path)
+        try:
+            status = self._path.stat()
+        except OSError as error:
+            raise ConfigurationError(f"cannot send {path}: {error}") from error
+        if not stat.S_ISREG(status.st_mode):
+            raise ConfigurationError(f"cannot send {path}: it is no regular file")
+        self.length: int | None = status.st_size
+
+    def open(self) -> Pieces:
+        """See Content.
+
+        :raises OSError: it cannot be opened any more.
+        """
+        return _IteratorPieces(self._pieces())
+
+    def _pieces(self) -> Iterator[bytes | FileSpan]:
+        with self._path.open("rb") as file:
+            yield from pieces_of_file(file, 0, self.length)
 
 
 class ProducerContent:

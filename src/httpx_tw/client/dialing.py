@@ -27,6 +27,7 @@ from httpx_tw.client.timing import DialTimes
 from httpx_tw.client.tunnels import ConnectHandshake
 from httpx_tw.errors import ConnectFailed, HTTPXError
 from httpx_tw.transport.tls_upgrade import start_tls
+from httpx_tw.workers.disk import DiskThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +71,7 @@ class Dialer:
     def __init__(self, reactor: Any, contexts: ClientContexts | None = None) -> None:
         self._reactor = reactor
         self._contexts = contexts
+        self._disk = DiskThreads(reactor)
         self.addresses = AddressCache(reactor)
 
     def forget_addresses(self) -> None:
@@ -102,7 +104,7 @@ class Dialer:
         else:
             connection = await self._secured(transport, key, make)
             times.secured = self._reactor.seconds()
-        connection.facts = facts_of(connection.transport, times)
+        connection.facts = facts_of(connection.transport, self._disk, times)
         return connection
 
     # The stream
@@ -323,7 +325,9 @@ class _This(Factory[Any]):
         return self._protocol
 
 
-def facts_of(transport: Any, dialing: DialTimes | None = None) -> ConnectionFacts:
+def facts_of(
+    transport: Any, disk: DiskThreads, dialing: DialTimes | None = None
+) -> ConnectionFacts:
     """Return what can be said of a connection just made."""
     tls = None
     if ISSLTransport.providedBy(transport):
@@ -333,6 +337,7 @@ def facts_of(transport: Any, dialing: DialTimes | None = None) -> ConnectionFact
         local=_pair_of(transport.getHost()),
         tls=tls,
         dialing=dialing,
+        disk=disk,
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from httpx_tw.client.pool import ConnectionPool
     from httpx_tw.client.pool_facts import PoolKey
     from httpx_tw.client.response import ClientResponse
+    from httpx_tw.client.saving import Progress
     from httpx_tw.client.slots import Dial
     from httpx_tw.client.timeouts import Timeout
 
@@ -58,6 +59,8 @@ class Exchange:
     is_over = False
     streams = False
     """The response is given at its head; else with its body."""
+    upload_progress: Progress | None = None
+    """What is told how much of the request's body was sent."""
     is_plain = True
     """A good response is the answer, whatever its fields say."""
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from httpx_tw.client.fields import field_pairs
-from httpx_tw.errors import BodyConsumed, ConfigurationError, LocalProtocolError
+from httpx_tw.client.file_pieces import PIECE_SIZE, FileSpan, pieces_of_file
+from httpx_tw.errors import BodyConsumed, ConfigurationError
 from httpx_tw.headers import checked_name, checked_value
 
 if TYPE_CHECKING:
@@ -47,9 +48,6 @@ A file name of None makes it a plain field; a type of None is guessed from the n
 
 FilesInput: TypeAlias = Mapping[str, FileInput] | Iterable[tuple[str, FileInput]] | None
 
-PIECE_SIZE: Final = 64 * 1024
-"""Bytes read from a file at once, on the thread that iterates."""
-
 # RFC 2046 section 5.1.1.
 _BOUNDARY: Final = re.compile(
     r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]"
@@ -64,8 +62,7 @@ class MultipartBody:
 
     Fields come first, then files, each in the order given. Paths are opened when their
     turn has come and closed behind it; open files are read from where they stood, and
-    stay open. A file that got shorter since its length was told is an error, one that
-    got longer is sent as long as it was.
+    stay open. A file that got shorter or longer since its length was told is an error.
 
     :param data: the fields.
     :param files: the files.
@@ -111,7 +108,7 @@ class MultipartBody:
         length = self.length
         if length is None or length > PIECE_SIZE or not self._is_in_memory:
             return None
-        return b"".join(self._pieces())
+        return b"".join(_bytes_of(self._pieces()))
 
     @property
     def _is_in_memory(self) -> bool:
@@ -122,16 +119,16 @@ class MultipartBody:
 
         :raises BodyConsumed: when it cannot be read a second time.
         """
-        return Reading(iter(self))
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Begin a reading, as an iterator; see open."""
         if self._is_read and not self.can_replay:
             raise BodyConsumed("a part of this form cannot be sent a second time")
         self._is_read = True
-        return self._pieces()
+        return Reading(self._pieces())
 
-    def _pieces(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
+        """Begin a reading, as an iterator of bytes alone; see open."""
+        return _bytes_of(self.open().pieces)
+
+    def _pieces(self) -> Iterator[bytes | FileSpan]:
         # What is between contents is small, and leaves with what is behind it.
         between = b""
         for part in self._parts:
@@ -152,18 +149,26 @@ class MultipartBody:
 class Reading:
     """One reading of a body: Pieces in content.py."""
 
-    __slots__ = ("_pieces",)
+    __slots__ = ("pieces",)
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
+    def __init__(self, pieces: Iterator[bytes | FileSpan]) -> None:
+        self.pieces = pieces
 
-    def next(self) -> bytes | None:
+    def next(self) -> bytes | FileSpan | None:
         """Return the next piece; None: that was all."""
-        return next(self._pieces, None)
+        return next(self.pieces, None)
 
     def close(self) -> None:
         """Let go of it; a file that was opened for it is closed."""
-        self._pieces.close()  # type: ignore[attr-defined]  # a generator
+        self.pieces.close()  # type: ignore[attr-defined]  # a generator
+
+
+def _bytes_of(pieces: Iterator[bytes | FileSpan]) -> Iterator[bytes]:
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            yield piece
+        else:
+            yield from piece
 
 
 @dataclass(slots=True)
@@ -261,34 +266,18 @@ def _open_file(file: Any) -> _Part:
     return _Part(b"", file, max(0, end - start), start)
 
 
-def _contents(part: _Part) -> Iterator[bytes]:
+def _contents(part: _Part) -> Iterator[bytes | FileSpan]:
     content = part.content
     if isinstance(content, bytes):
         yield content
     elif isinstance(content, Path):
         with content.open("rb") as file:
-            yield from _read(file, part.length)
+            yield from pieces_of_file(file, 0, part.length)
     elif hasattr(content, "read"):
-        if part.start is not None:
-            content.seek(part.start)
-        yield from _read(content, part.length)
+        yield from pieces_of_file(content, part.start, part.length)
     else:
         for piece in content:
             yield _checked_piece(piece)
-
-
-def _read(file: Any, length: int | None) -> Iterator[bytes]:
-    """Yield *length* bytes of *file*, no more and no less; None: all there are."""
-    while length is None or length > 0:
-        size = PIECE_SIZE if length is None else min(length, PIECE_SIZE)
-        piece = _checked_piece(file.read(size))
-        if not piece:
-            break
-        if length is not None:
-            length -= len(piece)
-        yield piece
-    if length:
-        raise LocalProtocolError(f"a file became {length} bytes shorter while sent")
 
 
 def _checked_piece(piece: Any) -> bytes:

@@ -8,19 +8,22 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from twisted.internet.defer import succeed
+from twisted.internet.defer import Deferred, succeed
 
+from httpx_tw.client.saving import save
 from httpx_tw.errors import BodyNotRead, StatusError
 from httpx_tw.headers import Headers
+from httpx_tw.workers.disk import DiskThreads
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import AsyncIterator
 
     from cryptography.x509 import Certificate
-    from twisted.internet.defer import Deferred
 
     from httpx_tw.client.body import ResponseBody
     from httpx_tw.client.outgoing import OutgoingRequest
+    from httpx_tw.client.saving import Progress
     from httpx_tw.client.timing import DialTimes, Timing
     from httpx_tw.client.urls import URL
     from httpx_tw.protocol.events import ResponseHead
@@ -76,8 +79,11 @@ class ConnectionFacts:
     tls: TLSFacts | None
     """None: it is not encrypted."""
 
-    dialing: DialTimes | None = field(default=None, repr=False)
+    dialing: DialTimes | None = field(default=None, repr=False, compare=False)
     """When the phases of making it were over. None: nobody looked."""
+
+    disk: DiskThreads = field(default_factory=DiskThreads, repr=False, compare=False)
+    """What files are written by that its responses are saved to."""
 
 
 class ClientResponse:
@@ -266,6 +272,58 @@ class ClientResponse:
                 held = [line]
         if last := "".join(held):
             yield last.removesuffix("\r")
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        progress: Progress | None = None,
+        max_size: int | None = None,
+    ) -> Deferred[int]:
+        """Write the body, decoded, to the file at *path*; return its bytes.
+
+        It comes no faster than the disk takes it, which the reactor does not wait for:
+        threads of it write, half a MiB at a time. The file gets its name when the whole
+        body is in it. If anything goes wrong before, or the Deferred is cancelled, what
+        was at *path* is as it was, nothing is left beside it, and the rest of the
+        response is dropped. See PartFile. Whatever the status is: look at it first.
+
+        :param progress: called on the reactor thread with the bytes so far and the
+            bytes in all (None: the server does not say, or the body is decoded), once
+            with 0 and then for each piece. What it raises ends the whole; it must not
+            cancel what it is called by.
+        :param max_size: most bytes that are written. None or 0: no limit, not the
+            client's max_response_size either: that is for what is held in memory.
+        :raises OSError: it cannot be written, for no room is left (ENOSPC), for
+            instance; ``filename`` is *path*.
+        :raises IncompleteMessage: fewer bytes came than Content-Length says.
+        :raises ConnectionLost, RequestTimeout, DecodingError: as read().
+        :raises ResponseTooLarge: it is over *max_size*.
+        :raises BodyConsumed: pieces of it have been taken to the end.
+        """
+        return Deferred.fromCoroutine(
+            save(
+                self,
+                path,
+                self.connection.disk,
+                total=self._length,
+                max_size=max_size,
+                progress=progress,
+            )
+        )
+
+    @property
+    def _length(self) -> int | None:
+        """Bytes of the body, decoded, as far as they are known before they come."""
+        body = self._body
+        if body is not None:
+            return len(body)
+        assert self.stream is not None
+        whole = self.stream.whole
+        if whole is not None:
+            return len(whole)
+        length = self.head.body_length
+        return None if length < 0 or self.stream.is_decoded else length
 
     def close(self) -> None:
         """Want no more of the body; its connection is free, or dropped if much is left.

@@ -124,7 +124,9 @@ class TimedExchange(Exchange):
             self._is_dialed(connection.facts.dialing)
         request = self.request
         if request.content is None or not (
-            request.content.data is None or request.expects_continue
+            request.content.data is None
+            or request.expects_continue
+            or self.upload_progress is not None
         ):
             # One write, which is next; what takes longer says so when it is sent.
             self.request_sent()

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import ISSLTransport
 
 from httpx_tw.client.deadlines import NEVER
 from httpx_tw.client.pool_facts import DropReason
+from httpx_tw.transport.file_sender import resume_when_writable
 from httpx_tw.transport.stream import writer_for
 
 if TYPE_CHECKING:
@@ -167,6 +168,15 @@ class Wire:
         if self._is_read_paused and self.phase is Phase.OPEN:
             self._is_read_paused = False
             self.transport.resumeProducing()
+
+    # Writing
+
+    def wait_for_room(self) -> None:
+        """Have the registered producer resumed when the socket takes more.
+
+        Only where files are sent by the kernel.
+        """
+        resume_when_writable(self.transport)
 
     @property
     def may_be_stale(self) -> bool:

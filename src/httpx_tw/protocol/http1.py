@@ -130,6 +130,11 @@ class Side:
         self._left -= len(data)
         return data
 
+    @property
+    def is_chunked(self) -> bool:
+        """The body being sent goes in chunks."""
+        return self._chunked
+
     def expect_body(self, length: int) -> None:
         """Note that a head was sent as it was, and *length* bytes are still to come."""
         self._chunked = False

@@ -21,9 +21,9 @@ from httpx_tw.protocol.http1_reader import RequestHeadParser
 from httpx_tw.server.connection import HTTP1Connection
 from httpx_tw.server.dates import FixedFields
 from httpx_tw.server.deadlines import NEVER, Tick, interval_for
-from httpx_tw.server.disk_reads import DiskReads
 from httpx_tw.server.wire import Phase
 from httpx_tw.transport.listener import AcceptGate
+from httpx_tw.workers.disk import DiskThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,7 @@ class HTTPFactory:
         self.fixed = FixedFields(server_name, hsts)
         self.gate = AcceptGate(limits.max_connections, self._shed_idle)
         self.use_threads(threads)
-        self.disk_reads = DiskReads(reactor)
+        self.disk_reads = DiskThreads(reactor)
         self._reactor = reactor
         self._wall_clock = wall_clock
         self._ports = 0

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from httpx_tw.app.files.body import PIECE
 from httpx_tw.app.files.opened import is_cached
-from httpx_tw.errors import LocalProtocolError
-from httpx_tw.server.disk_reads import AHEAD
+from httpx_tw.errors import FileChanged
 from httpx_tw.transport.file_sender import CHUNK
+from httpx_tw.workers.disk import AHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -45,7 +45,7 @@ class FileLink(Protocol):
         """Hold the stream until the socket takes more: until drained."""
 
     def fetch(self, file: OpenFile, offset: int, count: int) -> Deferred[None]:
-        """See DiskReads.fetch."""
+        """See DiskThreads.fetch."""
 
 
 def send_at_once(head: bytes, body: FileBody, link: FileLink) -> bool:
@@ -95,7 +95,7 @@ async def send_file_body(
     """Send *body*, giving others their turn and the client its time.
 
     :param send_piece: sends bytes; False: nothing more before ``until_drained``.
-    :raises LocalProtocolError: when the file has become shorter.
+    :raises FileChanged: when the file has become shorter.
     :raises OSError: when it cannot be read.
     """
     try:
@@ -136,7 +136,7 @@ async def _send_span(
         else:
             data = file.read(offset, count)
             if not data:
-                raise LocalProtocolError("the file has become shorter meanwhile")
+                raise FileChanged("the file has become shorter meanwhile")
             sent = len(data)
             may_send = send_piece(data)
         offset += sent

@@ -151,7 +151,7 @@ class Wire:
         return self.factory.tick.latest
 
     def fetch(self, file: OpenFile, offset: int, count: int) -> Deferred[None]:
-        """Fetch a part of a file from its disk: see DiskReads."""
+        """Fetch a part of a file from its disk: see DiskThreads."""
         return self.factory.disk_reads.fetch(file, offset, count)
 
     def wait_for_room(self) -> None:

@@ -14,7 +14,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
-from httpx_tw.errors import LocalProtocolError
+from httpx_tw.errors import FileChanged
 from httpx_tw.transport.stream import can_write_through
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def send_file(
     sent, or queued. Only on the reactor thread. It never calls back, and a broken
     connection is no error of it.
 
-    :raises LocalProtocolError: when the file ends at *offset*: it has become shorter.
+    :raises FileChanged: when the file ends at *offset*: it has become shorter.
     :raises OSError: when the file cannot be read.
     """
     if (
@@ -98,7 +98,7 @@ def send_file(
             return 0
         raise
     if not sent:
-        raise LocalProtocolError("the file has become shorter while it was sent")
+        raise FileChanged("the file has become shorter while it was sent")
     return sent
 
 

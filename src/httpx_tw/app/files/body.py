@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import os
-import stat
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from httpx_tw.app.files.on_disk import descriptor_of
 from httpx_tw.app.files.opened import OpenFile
 
 if TYPE_CHECKING:
@@ -105,20 +103,13 @@ class FileBody:
 def body_of_file(file: Any) -> FileBody | None:
     """Return the rest of *file*, a file object, as a body; None: it has to be read.
 
-    Only binary files on a disk can be sent by their descriptor. *file* is closed with
-    the body.
+    *file* is closed with the body.
     """
-    if not isinstance(file, io.BufferedReader | io.BufferedRandom | io.FileIO):
+    fd = descriptor_of(file)
+    if fd is None:
         return None
-    try:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return None
-        if isinstance(file, io.BufferedRandom):
-            file.flush()
-        position = file.tell()
-    except (OSError, ValueError):
-        return None
-    opened = OpenFile(file.fileno(), owner=file)
+    position = file.tell()
+    opened = OpenFile(fd, owner=file)
     rest = max(0, opened.size - position)
     return FileBody(opened, ((position, rest),) if rest else (), owns_file=True)
 

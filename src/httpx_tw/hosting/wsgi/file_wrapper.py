@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 from httpx_tw.app.files.body import FileBody, body_of_file
@@ -44,10 +43,7 @@ class FileWrapper:
 
 def sendable(wrapper: FileWrapper) -> FileBody | None:
     """Return the rest of the file as a body the kernel can send; None: it cannot."""
-    file = wrapper.filelike
-    # A buffer over something that unpacks (gzip) has the descriptor of what is packed.
-    is_plain = type(getattr(file, "raw", file)) is io.FileIO
-    return body_of_file(file) if is_plain else None
+    return body_of_file(wrapper.filelike)
 
 
 def first_bytes(body: FileBody, length: int) -> FileBody:

@@ -1,4 +1,4 @@
-"""Fetching from a disk, a few at a time, and off the reactor where that can be."""
+"""Calls that wait for a disk: a few at a time, off the reactor where that can be."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import alsoProvides
 
 from httpx_tw.app.files.opened import OpenFile
-from httpx_tw.server.disk_reads import AT_ONCE, DiskReads
+from httpx_tw.workers.disk import AT_ONCE, DiskThreads
 from tests.server.live import reactor
 
 
@@ -24,6 +24,7 @@ class ThreadsByHand:
     def __init__(self) -> None:
         alsoProvides(self, IReactorThreads)
         self.calls: list[Any] = []
+        self.joined = False
 
     def getThreadPool(self) -> ThreadsByHand:  # noqa: N802
         return self
@@ -31,8 +32,10 @@ class ThreadsByHand:
     def callFromThread(self, call: Any, *args: Any) -> None:  # noqa: N802
         call(*args)
 
-    def callInThreadWithCallback(self, on_result: Any, call: Any) -> None:  # noqa: N802
-        self.calls.append((on_result, call))
+    def callInThreadWithCallback(  # noqa: N802
+        self, on_result: Any, call: Any, *args: Any
+    ) -> None:
+        self.calls.append((on_result, lambda: call(*args)))
 
     def run_one(self) -> None:
         on_result, call = self.calls.pop(0)
@@ -49,7 +52,7 @@ class Fetching(SynchronousTestCase):
         self.file = OpenFile.at(path)
         self.addCleanup(self.file.close)
         self.threads = ThreadsByHand()
-        self.reads = DiskReads(self.threads)
+        self.reads = DiskThreads(self.threads)
 
     def test_it_fires_when_the_thread_is_done(self) -> None:
         fetched = self.reads.fetch(self.file, 0, 300_000)
@@ -91,10 +94,40 @@ class Fetching(SynchronousTestCase):
         self.threads.run_one()
 
     def test_without_threads_it_is_done_at_once(self) -> None:
-        reads = DiskReads(Clock())
+        reads = DiskThreads(Clock())
         self.successResultOf(reads.fetch(self.file, 0, 300_000))
         self.file.close()
         self.failureResultOf(reads.fetch(self.file, 0, 10), OSError)
+
+
+class Calling(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.threads = ThreadsByHand()
+        self.disk = DiskThreads(self.threads)
+
+    def test_it_fires_with_what_the_call_returns(self) -> None:
+        result = self.disk.call(max, 1, 2)
+        self.assertNoResult(result)
+        self.threads.run_one()
+        self.assertEqual(self.successResultOf(result), 2)
+
+    def test_cancelled_before_its_turn_it_is_not_called(self) -> None:
+        called: list[int] = []
+        results = [self.disk.call(called.append, n) for n in range(AT_ONCE + 1)]
+        results[-1].cancel()
+        self.failureResultOf(results[-1], CancelledError)
+        while self.threads.calls:
+            self.threads.run_one()
+        self.assertEqual(called, list(range(AT_ONCE)))
+
+    def test_threads_that_are_stopped_are_not_waited_for(self) -> None:
+        self.threads.joined = True
+        self.assertEqual(self.successResultOf(self.disk.call(max, 1, 2)), 2)
+
+    def test_without_a_reactor_it_is_called_at_once(self) -> None:
+        disk = DiskThreads()
+        self.assertEqual(self.successResultOf(disk.call(max, 1, 2)), 2)
+        self.failureResultOf(disk.call(max), TypeError)
 
 
 class RealThreads(TestCase):
@@ -107,5 +140,5 @@ class RealThreads(TestCase):
             file.write(bytes(300_000))
             file.flush()
             opened = OpenFile.at(file.name)
-            await DiskReads(reactor).fetch(opened, 0, 300_000)
+            await DiskThreads(reactor).fetch(opened, 0, 300_000)
             opened.close()
