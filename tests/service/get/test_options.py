@@ -92,9 +92,9 @@ def test_a_file_that_is_not_there_is_refused_at_once(words: list[str]) -> None:
         (["-m", "500ms"], "timeout", 0.5),
         (["--connect-timeout", "2"], "connect_timeout", 2.0),
         (["--retries", "3"], "retries", 3),
-        (["--cacert", "ca.pem"], "cacert", "ca.pem"),
-        (["--cert", "c.pem"], "cert", ("c.pem",)),
-        (["--cert", "c.pem", "--key", "k.pem"], "cert", ("c.pem", "k.pem")),
+        (["--cacert", __file__], "cacert", __file__),
+        (["--cert", __file__], "cert", (__file__,)),
+        (["--cert", __file__, "--key", "/"], "cert", (__file__, "/")),
         (["--insecure"], "insecure", True),
         (["-x", "socks5h://p"], "proxy", "socks5h://p"),
         (["--unix-socket", "/run/s"], "unix_socket", "/run/s"),
@@ -121,6 +121,7 @@ def test_each_option_says_something(words: list[str], field: str, value: Any) ->
         ([URL, "--key", "k"], "--key needs --cert"),
         ([URL, "--insecure", "--cacert", "c"], "--insecure trusts anybody"),
         ([URL, "-s", "-v"], "contradict"),
+        ([URL, "--cacert", "nowhere.pem"], "--cacert: there is no file nowhere.pem"),
     ],
 )
 def test_mistakes_are_named(words: list[str], complaint: str) -> None:
@@ -138,3 +139,12 @@ def test_help_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:
         parse(["--help"])
     assert caught.value.code == 0
     assert "Exit status" in capsys.readouterr().out
+
+
+def test_every_option_is_documented() -> None:
+    documented = Path(__file__).parents[3] / "docs/reference/command-line.md"
+    text = documented.read_text().partition("## `httpx-tw get URL`")[2]
+    for action in parser()._actions:
+        if action.dest not in {"help", "url"}:
+            for name in action.option_strings:
+                assert f"`{name}" in text, name

@@ -179,6 +179,11 @@ class Fetch:
         self._out.flush()
 
     async def _to_file(self, response: ClientResponse, path: Path) -> None:
+        if path.exists() and not path.is_file():  # /dev/null; or a directory, refused
+            with path.open("wb") as device:
+                async for piece in response:
+                    device.write(piece)
+            return
         bar = None
         if self._notes.isatty() and not self._options.silent:
             bar = ProgressBar(self._notes)

@@ -148,6 +148,10 @@ def parse(arguments: Sequence[str]) -> GetOptions:
         raise ConfigurationError("--insecure trusts anybody: it takes no --cacert")
     if given.silent and given.verbose:
         raise ConfigurationError("--silent and --verbose contradict each other")
+    for name in ("cacert", "cert", "key"):
+        path = getattr(given, name)
+        if path is not None and not Path(path).exists():
+            raise ConfigurationError(f"--{name}: there is no file {path}")
     body, fields = _body(given)
     return GetOptions(
         url=given.url if "://" in given.url else f"http://{given.url}",
