@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from httpx_tw.client.authentication import Auth, AuthInput
     from httpx_tw.client.content import ContentInput
+    from httpx_tw.client.dialing import MakesConnections
     from httpx_tw.client.fields import FieldsInput
     from httpx_tw.client.multipart import FilesInput
     from httpx_tw.client.outgoing import OutgoingRequest
@@ -103,8 +104,12 @@ class Client:
     :param timing: note when the phases of each request are over, in
         :attr:`ClientResponse.timing`; hooks at a phase do so, too.
     :param max_response_size: bytes of a body, decoded, that is collected. 0: no limit.
+    :param user_agent: the User-Agent field. None: our own, with our version.
     :param local_address: the IP address that connections leave from.
     :param uds: path of a Unix socket that all connections are made to.
+    :param contexts: what keeps TLS sessions, to be shared. None: its own.
+    :param dialer: what makes connections in place of sockets: for tests, see
+        :mod:`httpx_tw.testing`.
     :param reactor: None: the one that is installed at the first request.
     :raises ConfigurationError: when an option makes no sense.
     """
@@ -135,15 +140,18 @@ class Client:
         local_address: str | None = None,
         uds: str | None = None,
         contexts: ClientContexts | None = None,
+        dialer: MakesConnections | None = None,
         reactor: Any = None,
     ) -> None:
+        if isinstance(pool, ConnectionPool) and (dialer or contexts):
+            raise ConfigurationError("a pool that is given has its dialer and contexts")
         if uds is not None and (proxy is not None or local_address is not None):
             raise ConfigurationError("a Unix socket takes no proxy or local address")
         self._owns_pool = not isinstance(pool, ConnectionPool)
         self.pool: ConnectionPool = (
             pool
             if isinstance(pool, ConnectionPool)
-            else ConnectionPool(pool, reactor=reactor, contexts=contexts)
+            else ConnectionPool(pool, reactor=reactor, contexts=contexts, dialer=dialer)
         )
         """Where its connections come from."""
         self.cookies = cookies if isinstance(cookies, CookieJar) else CookieJar()

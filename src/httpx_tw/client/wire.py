@@ -122,6 +122,11 @@ class Wire:
         self.is_lent = False
         """It is in somebody's hands: see ConnectionPool.get_connection."""
 
+    @property
+    def reactor(self) -> Any:
+        """Where it lives: its pool's."""
+        return self._owner.reactor
+
     # Called by Twisted: IProtocol, IHandshakeListener
 
     def makeConnection(self, transport: Any) -> None:
