@@ -194,10 +194,9 @@ class AnswerTests(StubsTestCase):
 
     def test_large_bodies_and_expectations_are_understood(self) -> None:
         self.stubs.put(URL, lambda request: str(len(request.body)))
-        for options in ({}, {"headers": {"Expect": "100-continue"}}):
-            found = self.got(
-                self.client.put(URL, content=iter([b"x" * 100_000] * 5), **options)
-            )
+        for headers in ({}, {"Expect": "100-continue"}):
+            body = iter([b"x" * 100_000] * 5)
+            found = self.got(self.client.put(URL, content=body, headers=headers))
             self.assertEqual(found.text(), "500000")
 
     def test_a_proxy_is_none_of_its_business(self) -> None:

@@ -16,12 +16,14 @@ from httpx_tw.client.redirects import next_request
 from httpx_tw.client.retries import parse_retry_after
 from httpx_tw.client.timing import TimedExchange
 from httpx_tw.errors import (
+    ConfigurationError,
     ConnectFailed,
     ConnectionLost,
     ConnectTimeout,
     HandshakeFailed,
     IncompleteMessage,
 )
+from httpx_tw.observe.moments import MOMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from httpx_tw.client.saving import Progress
     from httpx_tw.client.timeouts import Timeout
 
-__all__ = ["Call", "CallOptions"]
+__all__ = ["Call", "CallOptions", "hooks_from"]
 
 _MOST_CHALLENGES = 3
 """401s in a row that are answered: for Digest one, or two when a nonce is stale."""
@@ -59,6 +61,26 @@ class CallOptions:
     budget: RetryBudget | None = None
     """What all calls of the client have for retries."""
     upload_progress: Progress | None = None
+
+
+def hooks_from(
+    hooks: Mapping[str, Sequence[Callable[..., object]]] | None,
+) -> dict[str, tuple[Callable[..., object], ...]]:
+    """Return *hooks* by the moments that have any.
+
+    :raises ConfigurationError: for a moment that there is not, or what is no list.
+    """
+    found: dict[str, tuple[Callable[..., object], ...]] = {}
+    for moment, called in (hooks or {}).items():
+        if moment not in MOMENTS:
+            raise ConfigurationError(
+                f"no such moment: {moment}; there are {', '.join(MOMENTS)}"
+            )
+        if callable(called):
+            raise ConfigurationError(f"hooks of {moment}: a list is wanted")
+        if called:
+            found[moment] = tuple(called)
+    return found
 
 
 class CallOwner(Protocol):

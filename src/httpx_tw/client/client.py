@@ -6,27 +6,31 @@ import os
 import time
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from httpx_tw.client.authentication import auth_from
-from httpx_tw.client.call import Call, CallOptions
+from httpx_tw.client.call import Call, CallOptions, hooks_from
 from httpx_tw.client.cookies import CookieJar
 from httpx_tw.client.decoding import accept_encoding
 from httpx_tw.client.exchange import Exchange
 from httpx_tw.client.pool import ConnectionPool
 from httpx_tw.client.preparing import RequestMaker, Route, content_from
 from httpx_tw.client.proxies import ProxySettings
-from httpx_tw.client.redirects import RedirectPolicy
+from httpx_tw.client.redirects import RedirectPolicy, redirect_policy_from
 from httpx_tw.client.response import ClientResponse
-from httpx_tw.client.retries import RetryPolicy, retry_budget_from
+from httpx_tw.client.retries import (
+    RetryPolicy,
+    retry_budget_from,
+    retry_policy_from,
+)
 from httpx_tw.client.timeouts import DEFAULT_TIMEOUT, as_timeout
 from httpx_tw.errors import ConfigurationError, HTTPXError
 from httpx_tw.headers import Headers
 from httpx_tw.limits import MIB
-from httpx_tw.observe.moments import MOMENTS, PHASES
+from httpx_tw.observe.moments import PHASES
 from httpx_tw.tls.contexts import TLSPolicy
 
 if TYPE_CHECKING:
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from httpx_tw.client.outgoing import OutgoingRequest
     from httpx_tw.client.pool_facts import PoolConfig
     from httpx_tw.client.proxies import ProxiesInput
+    from httpx_tw.client.request_options import RequestOptions, StreamOptions
     from httpx_tw.client.retries import RetryBudgetInput
     from httpx_tw.client.saving import Progress
     from httpx_tw.client.timeouts import Timeout, TimeoutInput
@@ -156,7 +161,7 @@ class Client:
         """Where its connections come from."""
         self.cookies = cookies if isinstance(cookies, CookieJar) else CookieJar()
         """The jar: cookies that were received, or set by :meth:`CookieJar.set`."""
-        self.hooks = _checked_hooks(event_hooks)
+        self.hooks = hooks_from(event_hooks)
         self.is_timed = timing or not self.hooks.keys().isdisjoint(PHASES)
         """Whether responses have their :attr:`~ClientResponse.timing`."""
         budget = retry_budget_from(retry_budget)
@@ -164,8 +169,8 @@ class Client:
             budget.watch(self.pool)
         self._auth: Auth | None = auth_from(auth)
         self._options = CallOptions(
-            redirects=_redirect_policy(follow_redirects, max_redirects),
-            retries=_retry_policy(retries),
+            redirects=redirect_policy_from(follow_redirects, max_redirects),
+            retries=retry_policy_from(retries),
             timeout=as_timeout(timeout),
             limit=float(max_response_size) or inf,
             streams=False,
@@ -202,7 +207,9 @@ class Client:
 
     # Requests
 
-    def get(self, url: str, **options: Any) -> Deferred[ClientResponse]:
+    def get(
+        self, url: str, **options: Unpack[RequestOptions]
+    ) -> Deferred[ClientResponse]:
         """Send GET; see :meth:`request`."""
         if not options and self._can_be_plain and not self.cookies:
             request = self._plain.get(url)
@@ -303,10 +310,12 @@ class Client:
             options = CallOptions(
                 redirects=client.redirects
                 if follow_redirects is _AS_THE_CLIENT
-                else _redirect_policy(follow_redirects, client.redirects.max_redirects),
+                else redirect_policy_from(
+                    follow_redirects, client.redirects.max_redirects
+                ),
                 retries=client.retries
                 if retries is _AS_THE_CLIENT
-                else _retry_policy(retries),
+                else retry_policy_from(retries),
                 timeout=self._timeout
                 if timeout is _AS_THE_CLIENT
                 else as_timeout(timeout),
@@ -334,31 +343,45 @@ class Client:
         except HTTPXError:
             return fail(Failure())
 
-    def head(self, url: str, **options: Any) -> Deferred[ClientResponse]:
+    def head(
+        self, url: str, **options: Unpack[RequestOptions]
+    ) -> Deferred[ClientResponse]:
         """Send HEAD; see :meth:`request`."""
         return self.request("HEAD", url, **options)
 
-    def options(self, url: str, **options: Any) -> Deferred[ClientResponse]:
+    def options(
+        self, url: str, **options: Unpack[RequestOptions]
+    ) -> Deferred[ClientResponse]:
         """Send OPTIONS; see :meth:`request`."""
         return self.request("OPTIONS", url, **options)
 
-    def delete(self, url: str, **options: Any) -> Deferred[ClientResponse]:
+    def delete(
+        self, url: str, **options: Unpack[RequestOptions]
+    ) -> Deferred[ClientResponse]:
         """Send DELETE; see :meth:`request`."""
         return self.request("DELETE", url, **options)
 
-    def post(self, url: str, **options: Any) -> Deferred[ClientResponse]:
+    def post(
+        self, url: str, **options: Unpack[RequestOptions]
+    ) -> Deferred[ClientResponse]:
         """Send POST; see :meth:`request`."""
         return self.request("POST", url, **options)
 
-    def put(self, url: str, **options: Any) -> Deferred[ClientResponse]:
+    def put(
+        self, url: str, **options: Unpack[RequestOptions]
+    ) -> Deferred[ClientResponse]:
         """Send PUT; see :meth:`request`."""
         return self.request("PUT", url, **options)
 
-    def patch(self, url: str, **options: Any) -> Deferred[ClientResponse]:
+    def patch(
+        self, url: str, **options: Unpack[RequestOptions]
+    ) -> Deferred[ClientResponse]:
         """Send PATCH; see :meth:`request`."""
         return self.request("PATCH", url, **options)
 
-    def stream(self, method: str, url: str, **options: Any) -> StreamedResponse:
+    def stream(
+        self, method: str, url: str, **options: Unpack[StreamOptions]
+    ) -> StreamedResponse:
         """Send a request; its response is read while it comes.
 
             async with client.stream("GET", url) as response:
@@ -456,28 +479,3 @@ def _default_fields(user_agent: str | None) -> list[tuple[bytes, bytes]]:
             ("Accept-Encoding", accept_encoding()),
         ]
     ).raw
-
-
-def _redirect_policy(value: bool | RedirectPolicy, limit: int) -> RedirectPolicy:
-    if isinstance(value, RedirectPolicy):
-        return value
-    return RedirectPolicy(follow_redirects=bool(value), max_redirects=limit)
-
-
-def _retry_policy(value: int | RetryPolicy | None) -> RetryPolicy:
-    if isinstance(value, RetryPolicy):
-        return value
-    return RetryPolicy(max_retries=value) if value else RetryPolicy.none()
-
-
-def _checked_hooks(
-    hooks: Mapping[str, Sequence[Callable[..., object]]] | None,
-) -> dict[str, tuple[Callable[..., object], ...]]:
-    found = {moment: tuple(called) for moment, called in (hooks or {}).items()}
-    unknown = found.keys() - MOMENTS.keys()
-    if unknown:
-        raise ConfigurationError(
-            f"no such moments: {', '.join(sorted(unknown))}; there are "
-            f"{', '.join(MOMENTS)}"
-        )
-    return {moment: called for moment, called in found.items() if called}

@@ -19,6 +19,7 @@ __all__ = [
     "is_idempotent",
     "parse_retry_after",
     "retry_budget_from",
+    "retry_policy_from",
 ]
 
 _IDEMPOTENT: Final = frozenset("GET HEAD OPTIONS TRACE PUT DELETE".split())
@@ -240,6 +241,16 @@ def retry_budget_from(value: RetryBudgetInput) -> RetryBudget | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigurationError(f"retry_budget: expected a number, got {value!r}")
     return RetryBudget(value) if value else None
+
+
+def retry_policy_from(value: int | RetryPolicy | None) -> RetryPolicy:
+    """Return what *value* means: how often at most; 0 or None: never.
+
+    :raises ConfigurationError: see RetryPolicy.
+    """
+    if isinstance(value, RetryPolicy):
+        return value
+    return RetryPolicy(max_retries=value) if value else RetryPolicy.none()
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:
