@@ -436,15 +436,19 @@ class HTTP1Connection(Wire):
         """Deal with the end of a body."""
         exchange.response_ended()
         trailers = self._http.trailers
-        response, exchange.response = exchange.response, None
-        # First of all: who has read to the end may ask for the next response at once,
-        # and should not need another connection for it.
+        response = exchange.response
+        if response is None:
+            # First of all: who has read to the end may ask for the next response at
+            # once, and should not need another connection for it.
+            self._end()
+            if not body.can_finish(trailers) and self.is_free:
+                self.spoilt(DropReason.FAILED)
+            return
+        if not body.can_finish(trailers):
+            self._http.keep_alive = False  # who sends that is not to be trusted
+        exchange.response = None
         self._end()
-        try:
-            body.finish(trailers)
-        except RemoteProtocolError as error:  # it cannot be decoded
-            body.fail(error)
-        if response is None or exchange.is_over:
+        if exchange.is_over:
             return
         if body.error is not None:
             exchange.failed(body.error)
