@@ -347,7 +347,8 @@ class HTTP1Connection(Wire):
         """See BodyLink."""
         if self.exchange is None or self.exchange.response is not None:
             return  # what is collected is dropped by _body_received
-        left = self._http.body_left
+        # Reading on is worth it for a connection that can be kept.
+        left = self._http.body_left if self._http.keep_alive else None
         if self._sender is None and left is not None and left <= DRAIN_LIMIT:
             self._to_discard = DRAIN_LIMIT
             self.body_wanted()
