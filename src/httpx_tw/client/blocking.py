@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from twisted.internet.defer import Deferred
 
-from httpx_tw.client.background import acquire, errands_on, release
+from httpx_tw.client.background import acquire, errands_on, prepare, release
 from httpx_tw.client.client import Client
 from httpx_tw.client.errands import Errand
 from httpx_tw.client.ferrying import ferried
@@ -263,6 +263,10 @@ class _Link:
         self._reactor = reactor
         self._options = options
         self._lock = Lock()
+        # Now, for some thread may fork while another makes the first request.
+        empty_in_children(self)
+        if reactor is None:
+            prepare()
         self._ends: tuple[Client, Errands] | None = None
         self._is_closed = False
 
@@ -276,7 +280,6 @@ class _Link:
             if self._is_closed:
                 raise ClientClosed("the client was closed")
             if self._ends is None:
-                empty_in_children(self)
                 errands = (
                     acquire() if self._reactor is None else errands_on(self._reactor)
                 )
