@@ -8,6 +8,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
@@ -152,6 +153,10 @@ class Client:
             raise ConfigurationError("a pool that is given has its dialer and contexts")
         if uds is not None and (proxy is not None or local_address is not None):
             raise ConfigurationError("a Unix socket takes no proxy or local address")
+        if local_address is not None and not (
+            isIPAddress(local_address) or isIPv6Address(local_address)
+        ):
+            raise ConfigurationError(f"not an IP address: {local_address!r}")
         self._owns_pool = not isinstance(pool, ConnectionPool)
         self.pool: ConnectionPool = (
             pool

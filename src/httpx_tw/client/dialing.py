@@ -164,7 +164,7 @@ class Dialer:
             factory.connector = connect(address, port, factory, None, bind)
             return factory.landed
 
-        return await first_of(interleaved(addresses), attempt, self._reactor)
+        return await first_of(interleaved(addresses), attempt, self._reactor, port)
 
     def _connect_tcp(
         self, address: str, port: int, factory: Any, _: None, bind: Any

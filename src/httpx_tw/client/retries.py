@@ -250,6 +250,8 @@ def retry_policy_from(value: int | RetryPolicy | None) -> RetryPolicy:
     """
     if isinstance(value, RetryPolicy):
         return value
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ConfigurationError(f"retries: expected a number, got {value!r}")
     return RetryPolicy(max_retries=value) if value else RetryPolicy.none()
 
 
