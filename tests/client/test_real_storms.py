@@ -79,7 +79,8 @@ class Weather(Protocol):
 
     def end(self) -> None:
         """Hang up on both."""
-        for transport in (self.transport, self.onwards):
+        both: tuple[Any, Any] = (self.transport, self.onwards)
+        for transport in both:
             if transport is not None:
                 if self.mood == "abort":
                     transport.abortConnection()
