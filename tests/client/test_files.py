@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import os
 import resource
+import threading
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
@@ -16,6 +17,7 @@ from twisted.internet.task import deferLater
 
 from httpx_tw.app.response import Response
 from httpx_tw.client import sending
+from httpx_tw.client.part_file import PartFile
 from httpx_tw.client.timeouts import Timeout
 from httpx_tw.errors import (
     FileChanged,
@@ -24,8 +26,10 @@ from httpx_tw.errors import (
     StatusError,
     WriteTimeout,
 )
+from httpx_tw.tls.certificates import ServerTLS
 from httpx_tw.transport.file_sender import CHUNK
 from tests.client.live import ClientLiveTestCase, Talker, reactor
+from tests.tls.issuing import authority
 
 SIZE = 3 * CHUNK + 12_345
 
@@ -182,10 +186,6 @@ class DownloadTests(ClientLiveTestCase):
         self.app.get("/known", lambda _: content)
         url = await self.serve(self.app)
         threads: set[int] = set()
-        import threading
-
-        from httpx_tw.client.part_file import PartFile
-
         write = PartFile.write
 
         def watched(file: PartFile, pieces: Any) -> None:
@@ -254,6 +254,26 @@ class UploadTests(ClientLiveTestCase):
             self.assertEqual(file.tell(), SIZE)
         self.assertGreater(self.by_kernel, 0)
         self.assertEqual(client.pool.stats().idle, 1)
+
+    async def test_over_tls_it_is_read(self) -> None:
+        pem = (
+            authority().issue("localhost", "127.0.0.1").write(Path("s.pem").absolute())
+        )
+        server = await self.serve_with(self.app, tls=ServerTLS(certfile=pem))
+        client = self.made(verify=authority().write_certificate(Path("ca.pem")))
+        url = f"https://127.0.0.1:{server.addresses[0].port}/"
+        found = await client.post(url, content=Path("file"))
+        self.assertEqual(found.text(), self.digest)
+        self.assertEqual(self.by_kernel, 0)
+
+    async def test_over_a_unix_socket_the_kernel_sends_it(self) -> None:
+        where = str(Path("socket").absolute())
+        server = await self.serve_with(self.app)
+        await server.stop()
+        await server.start(reactor, [f"unix:{where}"])
+        found = await self.made(uds=where).post("http://a/", content=Path("file"))
+        self.assertEqual(found.text(), self.digest)
+        self.assertGreater(self.by_kernel, 0)
 
     async def test_a_form_with_files_has_them_sent_by_the_kernel(self) -> None:
         bodies: list[bytes] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -247,6 +247,16 @@ class FileTests(SenderCase):
             assert self.link.fetching is not None
             self.link.fetching.callback(None)
             self.assert_sent()
+
+    def test_what_is_fetched_at_once_is_sent_at_once(self) -> None:
+        os.truncate("file", 3_000 * PIECE_SIZE)
+        self.link.sends_files = False
+        self.link.fetch = lambda *_: succeed(None)  # type: ignore[method-assign]  # where there are no threads
+        with patch("httpx_tw.client.sending.is_cached", lambda *_: False):
+            self.begun()
+            while not self.link.is_sent:
+                self.clock.advance(0)
+        self.assertEqual(sum(map(len, self.link.pieces)), 3_000 * PIECE_SIZE)
 
     def test_what_cannot_be_fetched_fails_it(self) -> None:
         with patch("httpx_tw.client.sending.is_cached", lambda *_: False):

@@ -9,7 +9,16 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
 
-from httpx_tw import HTTPError, Limits, Request, Response, SwitchProtocols, Timeouts
+from httpx_tw import (
+    App,
+    HTTPError,
+    Limits,
+    Request,
+    Response,
+    SwitchProtocols,
+    Timeouts,
+)
+from httpx_tw.app.response import to_response
 from httpx_tw.headers import Headers
 from httpx_tw.server.connection import HTTP1Connection
 from httpx_tw.server.wire import Phase
@@ -124,6 +133,18 @@ class PlainRequests(ServerTestCase):
     def test_an_undecodable_path_is_refused(self) -> None:
         self.peer.get("/%ff")
         self.assertEqual(self.peer.answer().status, 400)
+
+    def test_what_is_returned_is_sent_alike_by_each_way(self) -> None:
+        for result in ("text", b"\0\1", {"a": 1}, [1], b"", "x" * 5000, b"x" * 5000):
+            self.app = App()
+            self.app.get("/", lambda _, result=result: result)
+            self.app.get("/general", lambda _, result=result: to_response(result))
+            self.serve()
+            peer = self.connect()
+            peer.get()
+            peer.get("/general")
+            short, general = peer.answers()
+            self.assertEqual(short, general)
 
     def test_text_that_is_no_text_is_answered_500(self) -> None:
         self.app.get("/lone", lambda _: "\ud800")

@@ -39,12 +39,13 @@ class Fields(SynchronousTestCase):
         fields.refresh(2.0)
         self.assertNotEqual(fields.lines, lines)
 
-    def test_heads_of_text_and_json_have_the_same_fields(self) -> None:
+    def test_heads_of_what_handlers_return_have_the_same_fields(self) -> None:
         fields = FixedFields("me")
         fields.refresh(0)
         for head, kind in (
             (fields.text_head, b"text/plain; charset=utf-8"),
             (fields.json_head, b"application/json"),
+            (fields.binary_head, b"application/octet-stream"),
         ):
             self.assertEqual(
                 head,

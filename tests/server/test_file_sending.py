@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import struct
+import sys
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +168,35 @@ class Downloads(FileTestCase):
         self.assertEqual(answer.body, CONTENT)
 
 
+class Turns(FileTestCase):
+    def test_the_more_files_the_less_of_each_in_a_turn(self) -> None:
+        turn = module.FileTurn()
+        shares = []
+        for files in (0, 1, 8, 16, 32, 1000):
+            turn.files = files
+            shares.append(turn.share)
+        self.assertEqual(shares, [MIB, MIB, MIB, MIB // 2, MIB // 4, MIB // 4])
+
+    async def test_they_are_counted_while_they_are_sent(self) -> None:
+        with self.path.open("r+b") as file:
+            file.truncate(64 * MIB)
+        server = await self.serve_with(self.app)
+        assert server._factory is not None
+        turn = server._factory.file_turn
+        url = f"http://127.0.0.1:{server.addresses[0].port}"
+        clients = [await self.connect_to(url) for _ in range(20)]
+        for client in clients:
+            client.tcp.pauseProducing()
+            client.send("GET /film HTTP/1.1\nHost: a\n\n")
+        while turn.files < 20:
+            await deferLater(reactor, 0.01)
+        self.assertLess(turn.share, MIB)
+        for client in clients:
+            client.tcp.abortConnection()
+        while turn.files:
+            await deferLater(reactor, 0.01)
+
+
 class Leaving(FileTestCase):
     """Clients that vanish in the middle: nothing stays open, every generator closes."""
 
@@ -295,3 +327,48 @@ class Curl(FileTestCase):
                     *("-o", os.devnull, "-w", "%{http_code}", url + path),
                 )
                 self.assertEqual(output, code, (path, expect))
+
+
+class Players(FileTestCase):
+    """A player that finds its way in a film by ranges: see seeking_client.py."""
+
+    timeout = 20
+
+    def film(self) -> int:
+        """Write one, its index behind it, as cameras do; return how many samples."""
+        kind = b"isomiso2mp41"
+        start = struct.pack(">I4s", 8 + len(kind), b"ftyp") + kind
+        start += struct.pack(">I4s", 8 + len(CONTENT), b"mdat")
+        samples = b""
+        offsets = [*range(0, len(CONTENT), 150_001), 0, 5]  # and back again
+        for offset in offsets:
+            sample = CONTENT[offset : offset + 3000]
+            where = len(start) + offset
+            samples += struct.pack(">QII", where, len(sample), zlib.crc32(sample))
+        index = struct.pack(">I4s", 8 + len(samples), b"moov") + samples
+        self.path.write_bytes(start + CONTENT + index)
+        os.utime(self.path, (784111777, 784111777))
+        return len(offsets)
+
+    async def test_it_plays(self) -> None:
+        samples = self.film()
+        script = str(Path(__file__).with_name("seeking_client.py"))
+        url = await self.serve(self.app)
+        for path in ("/film", "/files/film.bin"):
+            output, errors, status = await getProcessOutputAndValue(
+                sys.executable, [script, url + path], env=os.environ
+            )
+            self.assertEqual((status, errors), (0, b""))
+            self.assertEqual(int(output), samples)
+
+    async def test_another_film_in_its_place_is_not_mixed_with_it(self) -> None:
+        self.film()
+        client = await self.open()
+        client.send("GET /film HTTP/1.1\nHost: a\nRange: bytes=0-9\n\n")
+        (first,) = await client.answers(1)
+        self.path.write_bytes(CONTENT)
+        os.utime(self.path, (784111778, 784111778))
+        client.send("GET /film HTTP/1.1\nHost: a\nRange: bytes=10-19\n")
+        client.send(f"If-Range: {first.headers['etag']}\n\n")
+        _, second = await client.answers(2)
+        self.assertEqual((second.status, second.body), (200, CONTENT))

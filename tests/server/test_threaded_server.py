@@ -453,3 +453,41 @@ class Stopping(ThreadedTestCase):
         with self.assertRaises(ConfigurationError) as caught:
             Server().enable_threading(overload="hope")
         self.assertIn("reject, wait, shed-oldest", str(caught.exception))
+
+
+class LeavingTests(ThreadedTestCase):
+    """Clients that vanish while workers write to them."""
+
+    timeout = 30
+
+    async def test_every_generator_on_a_worker_is_closed(self) -> None:
+        begun: list[int] = []
+        ended: list[int] = []
+
+        def pieces() -> Iterator[bytes]:
+            begun.append(1)
+            try:
+                while True:
+                    yield bytes(65536)
+            finally:
+                ended.append(1)
+
+        self.app.get("/endless", lambda _: pieces())
+        server = await self.start(WorkerPoolConfig(num_workers=4))
+        url = f"http://127.0.0.1:{server.addresses[0].port}"
+        clients = [await self.connect_to(url) for _ in range(200)]
+        for client in clients:
+            client.keeps = False
+            client.send(HEAD.format("/endless"))
+        while len(begun) < 4:
+            await deferLater(reactor, 0.01)
+        for client in clients:
+            client.tcp.abortConnection()
+        for client in clients:
+            await client.closed()
+        # Those that were waiting for a worker are not begun, or end at once.
+        while len(ended) < len(begun) or server.statistics().connections_open:
+            await deferLater(reactor, 0.01)
+        stats = server.worker_stats
+        assert stats is not None
+        self.assertEqual((stats.active, stats.queue_depth), (0, 0))

@@ -120,6 +120,12 @@ class Pattern:
         return tuple(s.name for s in self.segments if isinstance(s, Parameter))
 
     @property
+    def spans(self) -> bool:
+        """Whether its last parameter takes all that is left of a path."""
+        last = self.segments[-1] if self.segments else ""
+        return isinstance(last, Parameter) and last.converter.spans
+
+    @property
     def is_static(self) -> bool:
         """There are no parameters."""
         return not self.names

@@ -124,6 +124,9 @@ class Route:
     names: tuple[str, ...] = field(init=False)
     """The parameters' names, in order."""
 
+    spans: bool = field(init=False)
+    """See Pattern.spans."""
+
     streams: bool = field(init=False)
     """The endpoint is ``async def``: give it a RequestBody, not the whole body."""
 
@@ -145,6 +148,7 @@ class Route:
                 raise ConfigurationError(f"{option} must not be negative, got {value}")
         self.pattern = "" if self.template is None else self.template.text
         self.names = () if self.template is None else self.template.names
+        self.spans = self.template is not None and self.template.spans
         self.streams = is_async(self.endpoint)
         if self.streams and self.thread:
             raise ConfigurationError(

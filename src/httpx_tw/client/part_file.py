@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -69,10 +70,12 @@ class PartFile:
         except OSError as error:
             raise self._named(error) from error
         if stat.S_ISDIR(mode):
-            raise IsADirectoryError(21, os.strerror(21), self._shown)
+            raise IsADirectoryError(
+                errno.EISDIR, os.strerror(errno.EISDIR), self._shown
+            )
         if not stat.S_ISREG(mode):
             # To rename over it is not what /dev/null is for.
-            raise FileExistsError(17, "not a regular file", self._shown)
+            raise FileExistsError(errno.EEXIST, "not a regular file", self._shown)
 
     def write(self, pieces: Iterable[bytes]) -> None:
         """Append *pieces*."""

@@ -204,7 +204,10 @@ class BodySender:
             if not is_cached(span.fd, span.offset, count):
                 ahead = min(span.left, AHEAD)
                 self._fetched_to = span.offset + ahead
-                return link.fetch(span, ahead)
+                fetching = link.fetch(span, ahead)
+                if not fetching.called or fetching.paused:
+                    return fetching
+                _result_of(fetching)
         if count == span.left:
             span.check()
         sent = link.send_from_file(span.fd, span.offset, count) if by_kernel else None

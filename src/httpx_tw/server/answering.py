@@ -123,11 +123,11 @@ class Answering(Wire):
             return send_ready(self, request, result)
         return self._answered(request, result)
 
-    def _answered(self, request: Request, result: Any) -> bool:
+    def _answered(self, request: Request, result: Any) -> bool:  # noqa: PLR0912  # the hot path, where a call costs
         http = self.http
         kind = type(result)
         if (
-            (kind is str or kind is dict or kind is list)
+            (kind is str or kind is dict or kind is list or (kind is bytes and result))
             and http.keep_alive
             and self.exchange is None
             and request.head.is_http11
@@ -140,6 +140,8 @@ class Answering(Wire):
             try:
                 if kind is str:
                     start, body = fixed.text_head, result.encode()
+                elif kind is bytes:
+                    start, body = fixed.binary_head, result
                 else:
                     start, body = fixed.json_head, to_json(result)
             except Exception:  # noqa: BLE001  # what cannot be encoded is the handler's
@@ -149,7 +151,7 @@ class Answering(Wire):
             if length < _MANY_LENGTHS:
                 self.send(start + _LENGTHS[length] + body)
             else:
-                self.send(b"%b%d\r\n\r\n%b" % (start, length, body))
+                self.send_whole(b"%b%d\r\n\r\n" % (start, length), body)
             factory.responses[2] += 1
             if factory.access_log is not None:
                 self._log_access(request, 200, length)

@@ -19,7 +19,7 @@ class FixedFields:
     :raises InvalidHeader: when it must not be sent.
     """
 
-    __slots__ = ("_second", "_steady", "json_head", "lines", "text_head")
+    __slots__ = ("_second", "_steady", "binary_head", "json_head", "lines", "text_head")
 
     def __init__(self, server: str, hsts: int = 0) -> None:
         self._steady = b"server: %b\r\n" % checked_value(server) if server else b""
@@ -33,6 +33,8 @@ class FixedFields:
         begins when a handler returns a str."""
         self.json_head = b""
         """The same for JSON, when it returns a dict or a list."""
+        self.binary_head = b""
+        """The same for bytes, of which nothing is known."""
 
     def refresh(self, wall_clock_seconds: float) -> None:
         """Bring the Date up to *wall_clock_seconds* since the epoch."""
@@ -41,12 +43,12 @@ class FixedFields:
             self._second = second
             date = formatdate(second, usegmt=True).encode("ascii")
             self.lines = b"date: %b\r\n%b" % (date, self._steady)
-            self.json_head = (
-                b"HTTP/1.1 200 OK\r\n%b"
-                b"content-type: application/json\r\ncontent-length: " % self.lines
-            )
-            self.text_head = (
-                b"HTTP/1.1 200 OK\r\n%b"
-                b"content-type: text/plain; charset=utf-8\r\ncontent-length: "
-                % self.lines
-            )
+            self.json_head = self._head_of(b"application/json")
+            self.text_head = self._head_of(b"text/plain; charset=utf-8")
+            self.binary_head = self._head_of(b"application/octet-stream")
+
+    def _head_of(self, kind: bytes) -> bytes:
+        return b"HTTP/1.1 200 OK\r\n%bcontent-type: %b\r\ncontent-length: " % (
+            self.lines,
+            kind,
+        )

@@ -21,6 +21,7 @@ from httpx_tw.protocol.http1_reader import RequestHeadParser
 from httpx_tw.server.connection import HTTP1Connection
 from httpx_tw.server.dates import FixedFields
 from httpx_tw.server.deadlines import NEVER, Tick, interval_for
+from httpx_tw.server.file_sending import FileTurn
 from httpx_tw.server.wire import Phase
 from httpx_tw.transport.listener import AcceptGate
 from httpx_tw.workers.disk import DiskThreads
@@ -70,7 +71,7 @@ class HTTPFactory:
 
     noisy = False
 
-    def __init__(  # noqa: PLR0913  # all but two are keywords with defaults
+    def __init__(  # noqa: PLR0913, PLR0915  # all but two are keywords with defaults; and all that a server keeps
         self,
         app: App,
         reactor: Any,
@@ -96,6 +97,7 @@ class HTTPFactory:
         self.gate = AcceptGate(limits.max_connections, self._shed_idle)
         self.use_threads(threads)
         self.disk_reads = DiskThreads(reactor)
+        self.file_turn = FileTurn()
         self._reactor = reactor
         self._wall_clock = wall_clock
         self._ports = 0

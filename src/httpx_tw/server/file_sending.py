@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from httpx_tw.app.files.body import PIECE
 from httpx_tw.app.files.opened import is_cached
@@ -19,7 +19,33 @@ if TYPE_CHECKING:
     from httpx_tw.app.files.opened import OpenFile
     from httpx_tw.app.ranges import Span
 
-__all__ = ["FileLink", "send_at_once", "send_file_body"]
+__all__ = ["FileLink", "FileTurn", "send_at_once", "send_file_body"]
+
+IN_A_TURN: Final = 8 * CHUNK
+"""Bytes that all files together should send in one turn: about 1 ms."""
+
+LEAST: Final = 256 * 1024
+"""Bytes each file may send in a turn, however many there are: below that the turn costs
+as much as what it sends."""
+
+
+class FileTurn:
+    """How much of each file is sent in one turn of the reactor.
+
+    Clients may be ready for more in herds: 50 of them, each given the MiB that one may
+    have, would keep everybody else waiting for 5 to 10 ms.
+    """
+
+    __slots__ = ("files",)
+
+    def __init__(self) -> None:
+        self.files = 0
+        """How many are being sent, and were not sent at once."""
+
+    @property
+    def share(self) -> int:
+        """Bytes for each."""
+        return CHUNK if self.files <= 8 else max(LEAST, IN_A_TURN // self.files)
 
 
 class FileLink(Protocol):
@@ -28,6 +54,10 @@ class FileLink(Protocol):
     @property
     def sends_files(self) -> bool:
         """Whether the kernel can send files over it."""
+
+    @property
+    def file_turn(self) -> FileTurn:
+        """What it shares with the other connections of the server."""
 
     @property
     def latest(self) -> float:
@@ -98,6 +128,8 @@ async def send_file_body(
     :raises FileChanged: when the file has become shorter.
     :raises OSError: when it cannot be read.
     """
+    turn = link.file_turn
+    turn.files += 1
     try:
         for part in body.parts:
             if not isinstance(part, bytes):
@@ -105,6 +137,7 @@ async def send_file_body(
             elif not send_piece(part):
                 await until_drained()
     finally:
+        turn.files -= 1
         body.close()
 
 
@@ -120,7 +153,7 @@ async def _send_span(
     by_kernel = link.sends_files and not in_memory
     fetched_to = offset
     while left:
-        count = min(left, CHUNK if by_kernel else PIECE)
+        count = min(left, link.file_turn.share if by_kernel else PIECE)
         if offset + count > fetched_to and not in_memory:
             # A disk that stalls must not stall the reactor.
             fetched_to = offset + count

@@ -309,7 +309,11 @@ def is_plain_stream(body: Any) -> bool:
 
 
 def iterate_on_worker(writer: ResponseWriter, pieces: Any) -> None:
-    """Write all of *pieces*, and close them here, on the thread that ran them."""
+    """Write all of *pieces*, and close them here, on the thread that ran them.
+
+    First they are closed, then the response ends, as on the reactor thread: who has
+    read it to its end finds done what the application does at the end of it.
+    """
     try:
         try:
             for piece in pieces:

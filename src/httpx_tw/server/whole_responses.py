@@ -77,17 +77,16 @@ def send_whole(
     factory, status = connection.factory, response.status
     assert type(body) is bytes
     try:
-        data = b"%b%b%bcontent-length: %d\r\n\r\n%b" % (
+        start = b"%b%b%bcontent-length: %d\r\n\r\n" % (
             STATUS_LINES.get(status) or status_line(status),
             factory.fixed.lines,
             field_lines(fields),
             len(body),
-            body,
         )
     except Exception:  # noqa: BLE001  # a status that was changed to nonsense
         connection.failed(request, Failure())
         return False
-    connection.send(data)
+    connection.send_whole(start, body)
     connection.count(request, status, len(body))
     connection.phase = Phase.IDLE
     if http.start_next_cycle() and not connection.is_write_paused:

@@ -20,13 +20,22 @@ from httpx_tw.transport.stream import can_write_through
 if TYPE_CHECKING:
     from twisted.internet.interfaces import ITransport
 
-__all__ = ["CHUNK", "can_send_files", "resume_when_writable", "send_file"]
+__all__ = [
+    "CHUNK",
+    "HAS_SENDFILE",
+    "can_send_files",
+    "resume_when_writable",
+    "send_file",
+]
 
 CHUNK: Final = 1024 * 1024
 """Bytes a call sends at most, and so a connection in one turn of the reactor: 0.1 ms
 while the peer reads as fast. nginx sends 2 MiB."""
 
 _sendfile: Final[Any] = getattr(os, "sendfile", None)
+
+HAS_SENDFILE: Final = _sendfile is not None
+"""Whether there is such a call on this platform."""
 
 _MORE: Final[int] = getattr(socket, "MSG_MORE", 0)
 """Linux: there is more to come, wait for it. It saves a packet, and with it 3 of 32 µs

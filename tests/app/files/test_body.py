@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import tempfile
@@ -106,6 +107,15 @@ class FileObjects(SynchronousTestCase):
                 self.assertIsNone(body_of_file(file))
         os.close(write)
         self.assertIsNone(body_of_file(pipe))  # closed
+
+    def test_what_unpacks_is_read_and_not_the_packed_file(self) -> None:
+        with gzip.open(self.path, "wb") as packed:
+            packed.write(b"hello" * 1000)
+        for wrap in (io.BufferedReader, lambda file: file):
+            unpacking = gzip.open(self.path)  # noqa: SIM115  # closed with the body
+            response = Response.stream(wrap(unpacking))
+            self.assertIsNone(response.content_length)
+            self.assertEqual(b"".join(response.body), b"hello" * 1000)  # type: ignore[arg-type]  # all bytes
 
     def test_one_that_is_read_is_closed_at_the_end_and_when_left(self) -> None:
         memory = io.BytesIO(bytes(PIECE + 1))
