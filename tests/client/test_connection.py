@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionDone
 
-from httpx_tw.client.connection import MAX_INTERIM
 from httpx_tw.client.pool_facts import DropReason
+from httpx_tw.client.wire import MAX_INTERIM
 from httpx_tw.errors import (
     BodyConsumed,
     ConnectionLost,

@@ -7,9 +7,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from httpx_tw.client.exchange import BareOwner
 from httpx_tw.client.response import ConnectionFacts
-from httpx_tw.client.timing import DialTimes, TimedExchange, Timing
+from httpx_tw.client.timing import DialTimes, Timing
 from httpx_tw.observe.moments import PHASES
 from httpx_tw.tls.certificates import ServerTLS
 from tests.client.fakes import OK, URL, ClientTestCase, FakeDialer, response
@@ -172,28 +171,6 @@ class ExchangeTests(ClientTestCase):
         deferred = self.get()
         self.peer.answer()
         self.assertIsNone(self.result(deferred).timing)
-
-    def test_exchange_may_be_used_by_itself(self) -> None:
-        pool = self.pool()
-        request = self.client.maker.finish(
-            self.client.maker.draft(
-                "GET",
-                self.client.maker.url(URL),
-                headers=None,
-                content=None,
-                cookies=None,
-                auth=None,
-                limit=100,
-            ),
-            0,
-        )
-        exchange = TimedExchange(
-            request, self.client._timeout, 100, BareOwner(pool), hooks={}
-        )
-        pool.start(exchange)
-        self.peer.answer()
-        self.assertEqual(self.result(exchange.deferred).status, 200)
-        self.assertIsNone(exchange.connection)
 
 
 class LiveTests(ClientLiveTestCase):

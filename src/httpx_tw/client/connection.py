@@ -8,13 +8,10 @@ response begins. Everything else ends it, with a reason (see DropReason).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import (
-    IHandshakeListener,
-    IProtocol,
-)
+from twisted.internet.interfaces import IHandshakeListener, IProtocol
 from zope.interface import implementer
 
 from httpx_tw.client.body import ResponseBody
@@ -23,7 +20,7 @@ from httpx_tw.client.expecting import Expectation
 from httpx_tw.client.pool_facts import DropReason
 from httpx_tw.client.response import ClientResponse
 from httpx_tw.client.sending import BodySender
-from httpx_tw.client.wire import CLOSE_TIMEOUT, Phase, Wire
+from httpx_tw.client.wire import CLOSE_TIMEOUT, DRAIN_LIMIT, MAX_INTERIM, Phase, Wire
 from httpx_tw.errors import (
     BodyConsumed,
     ConnectionLost,
@@ -51,13 +48,6 @@ if TYPE_CHECKING:
     from httpx_tw.protocol.http1 import Event
 
 __all__ = ["HTTP1Connection"]
-
-MAX_INTERIM: Final = 16
-"""1xx responses before the final one: more is no server, it is a flood."""
-
-DRAIN_LIMIT: Final = 64 * 1024
-"""Bytes of an unwanted body that are read to keep the connection; a new one costs a
-round trip or two, and TLS."""
 
 
 @implementer(IProtocol, IHandshakeListener)
