@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from typing import Any, assert_type
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -239,3 +239,10 @@ class AgainstTheModel(RuleBasedStateMachine):
 class ModelTests(SynchronousTestCase):
     def test_any_changes_give_what_the_model_gives(self) -> None:
         run_state_machine_as_test(AgainstTheModel)
+
+
+class KindTests(SynchronousTestCase):
+    def test_numbers_are_no_values(self) -> None:
+        wrong: Any = 5
+        with self.assertRaisesRegex(InvalidHeader, "str or bytes, not int"):
+            Headers({"A": wrong})

@@ -18,25 +18,44 @@ from httpx_tw.workers.pool import WorkerPool, WorkerPoolConfig
 
 if TYPE_CHECKING:
     from httpx_tw.client import parallel as parallel
+    from httpx_tw.client.agent import Agent
+    from httpx_tw.client.authentication import BasicAuth, BearerAuth, NetrcAuth
+    from httpx_tw.client.blocking import BlockingClient
     from httpx_tw.client.client import Client
+    from httpx_tw.client.cookies import CookieJar
+    from httpx_tw.client.digest import DigestAuth
     from httpx_tw.client.pool import ConnectionPool
     from httpx_tw.client.pool_facts import PoolConfig
+    from httpx_tw.client.redirects import RedirectPolicy
+    from httpx_tw.client.retries import RetryBudget, RetryPolicy
     from httpx_tw.client.timeouts import Timeout
+    from httpx_tw.tls.contexts import TLSPolicy
 
 __all__ = [
+    "Agent",
     "App",
+    "BasicAuth",
+    "BearerAuth",
+    "BlockingClient",
     "Client",
     "ConnectionPool",
+    "CookieJar",
+    "DigestAuth",
     "EventServer",
     "HTTPError",
     "HTTPFactory",
     "HTTPXError",
     "Limits",
+    "NetrcAuth",
     "PoolConfig",
+    "RedirectPolicy",
     "Request",
     "Response",
+    "RetryBudget",
+    "RetryPolicy",
     "Server",
     "SwitchProtocols",
+    "TLSPolicy",
     "Timeout",
     "Timeouts",
     "WorkerPool",
@@ -47,9 +66,20 @@ __version__ = "0.1.0.dev0"
 
 # Imported when first asked for: 90 ms, most of it OpenSSL, that servers can do without.
 __later = {
+    "Agent": "httpx_tw.client.agent",
+    "BasicAuth": "httpx_tw.client.authentication",
+    "BearerAuth": "httpx_tw.client.authentication",
+    "BlockingClient": "httpx_tw.client.blocking",
     "Client": "httpx_tw.client.client",
     "ConnectionPool": "httpx_tw.client.pool",
+    "CookieJar": "httpx_tw.client.cookies",
+    "DigestAuth": "httpx_tw.client.digest",
+    "NetrcAuth": "httpx_tw.client.authentication",
     "PoolConfig": "httpx_tw.client.pool_facts",
+    "RedirectPolicy": "httpx_tw.client.redirects",
+    "RetryBudget": "httpx_tw.client.retries",
+    "RetryPolicy": "httpx_tw.client.retries",
+    "TLSPolicy": "httpx_tw.tls.contexts",
     "Timeout": "httpx_tw.client.timeouts",
     "parallel": "httpx_tw.client.parallel",  # the module itself
 }

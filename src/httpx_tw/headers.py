@@ -49,7 +49,12 @@ def checked_value(value: str | bytes) -> bytes:
             raw = _as_utf8(value)
     else:
         raw = value
-    if not _VALUE.fullmatch(raw):
+    try:
+        is_value = _VALUE.fullmatch(raw)
+    except TypeError as error:
+        kind = type(value).__name__
+        raise InvalidHeader(f"a header value is str or bytes, not {kind}") from error
+    if not is_value:
         raise InvalidHeader(f"a header value must not hold this: {value!r}")
     return raw
 

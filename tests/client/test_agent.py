@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import treq
+from hyperlink import DecodedURL
 from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, DNSLookupError
@@ -435,6 +436,29 @@ class TreqTests(AgentTestCase):
         await self.failure(
             self.client.get(url, timeout=0.05), CancelledError, ResponseNeverReceived
         )
+
+    async def test_urls_as_objects(self) -> None:
+        base = DecodedURL.from_text((await self.url("/fields")).decode())
+        response = await self.client.get(base.add("foo", "&"))
+        self.assertEqual(response.code, 200)
+        self.assertEqual(response.request.absoluteURI[-8:], b"?foo=%26")
+
+    async def test_an_agent_of_ones_own_around_it(self) -> None:
+        # As custom authentication is written: request, passed on with one field more.
+        inner = self.agent
+
+        class Adding:
+            def request(
+                self, method: bytes, uri: bytes, headers: Any = None, body: Any = None
+            ) -> Any:
+                headers = headers or Headers({})
+                headers.setRawHeaders(b"x-silly-auth", [b"secret"])
+                return inner.request(method, uri, headers, body)
+
+        client: Any = treq.client.HTTPClient(Adding())  # type: ignore[arg-type]  # it says not that it is one
+        response = await client.get(await self.url("/fields"))
+        fields = (await response.json())["fields"]
+        self.assertIn(["x-silly-auth", "secret"], fields)
 
     async def test_every_method(self) -> None:
         for method in ("get", "put", "patch", "delete"):

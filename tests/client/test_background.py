@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from httpx_tw.client import background
-from httpx_tw.client.background import acquire, errands_on, release
+from httpx_tw.client.background import acquire, errands_on, prepare, release
 from httpx_tw.errors import ClientClosed
 from tests.client.test_errands import Reactor
 from tests.client.threaded_server import served
@@ -55,6 +55,10 @@ class BackgroundTests(SynchronousTestCase):
         self.assertIs(errands.reactor, running)
         self.assertEqual(threads(), [])
         release(errands)
+
+    def test_what_is_needed_can_be_imported_before(self) -> None:
+        prepare()
+        self.assertEqual(threads(), [])
 
     def test_ours_are_preferred_and_twisteds_do(self) -> None:
         self.assertIn("httpx_tw", type(self.made()).__module__)
@@ -141,7 +145,48 @@ print("the end, without closing anything")
 """
 
 
+FORKS_AMID_THREADS = """
+import os, signal, sys, threading
+from httpx_tw.client.blocking import BlockingClient
+
+url, client, stopping = sys.argv[1], BlockingClient(), threading.Event()
+
+def ask():
+    while not stopping.is_set():
+        assert client.get(url).body == b"hello"
+
+threads = [threading.Thread(target=ask) for _ in range(6)]
+for thread in threads:
+    thread.start()
+failed = 0
+for _ in range(15):  # the first of them while the first request is being made
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        ok = client.get(url).body == b"hello"
+        client.close()
+        os._exit(not ok)
+    failed += os.waitpid(child, 0)[1] != 0
+stopping.set()
+for thread in threads:
+    thread.join()
+print(failed, "failed")
+"""
+
+
 class ProcessTests(SynchronousTestCase):
+    def test_children_of_a_program_with_threads_begin_anew(self) -> None:
+        server = served(self)
+        for _ in range(3):
+            done = subprocess.run(
+                [sys.executable, "-c", FORKS_AMID_THREADS, server.url],
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=40,
+            )
+            self.assertEqual((done.stderr, done.stdout), ("", "0 failed\n"))
+
     def test_a_program_that_never_heard_of_twisted_forks_and_ends(self) -> None:
         server = served(self)
         if not hasattr(os, "fork"):

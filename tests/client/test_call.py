@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import CancelledError, Deferred
 
 from httpx_tw.client.digest import DigestAuth
-from httpx_tw.client.retries import RetryPolicy
+from httpx_tw.client.retries import RetryBudget, RetryPolicy
 from httpx_tw.client.timeouts import Timeout
 from httpx_tw.errors import (
     ConnectFailed,
@@ -222,6 +222,38 @@ class RetryTests(ClientTestCase):
             deferred = self.get(retries=retries)
             self.peer.answer(response(500))
             self.assertEqual(self.result(deferred).status, 500)
+
+    def test_budget_is_for_all_together(self) -> None:
+        budget = RetryBudget(ratio=0.25, reserve=1)
+        self.client = self.made(retries=self.policy, retry_budget=budget)
+        other = self.made(retries=self.policy, retry_budget=budget)
+        deferred = self.get()
+        self.peer.answer(response(503))
+        self.advance(1.5)
+        self.peer.answer(response(503))
+        self.assertEqual(self.result(deferred).status, 503)  # it had one
+        deferred = other.get(URL)
+        self.peer.answer(response(503))
+        self.assertEqual(self.result(deferred).status, 503)
+        for _ in range(4):
+            deferred = self.get()
+            self.dialer.peers[0].answer()
+            self.result(deferred)
+        deferred = other.get(URL)
+        self.peer.answer(response(503))
+        self.advance(1.5)
+        self.peer.answer()
+        self.assertEqual(self.result(deferred).status, 200)
+
+    def test_budget_holds_for_dials_that_fail(self) -> None:
+        self.client = self.made(
+            retries=self.policy, retry_budget=RetryBudget(ratio=0, reserve=1)
+        )
+        self.dialer.error = ConnectFailed("nobody there")
+        deferred = self.get()
+        self.advance(1.5)
+        self.error(deferred, ConnectFailed)
+        self.assertEqual(len(self.dialer.dialed), 2)
 
     def test_cancelled_while_waiting_for_the_next_try_it_ends(self) -> None:
         deferred = self.get()

@@ -195,7 +195,8 @@ class CallingTests(ClientTestCase):
         self.error(self.client.get(URL, headers={"a": "b\r\nc: d"}), InvalidHeader)
         self.error(self.client.request("G T", URL), LocalProtocolError)
         self.error(self.client.get(URL, timeout=-1), ConfigurationError)
-        self.error(self.client.get(URL, auth="me"), ConfigurationError)
+        wrong: Any = "me"
+        self.error(self.client.get(URL, auth=wrong), ConfigurationError)
 
     def test_nonsense_of_the_client_is_told_at_once(self) -> None:
         senseless: list[dict[str, Any]] = [
@@ -203,6 +204,12 @@ class CallingTests(ClientTestCase):
             {"timeout": "5"},
             {"base_url": "nowhere"},
             {"event_hooks": {"moment": []}},
+            {"event_hooks": {"request": print}},
+            {"retry_budget": -1},
+            {"retries": "3"},
+            {"retries": True},
+            {"pool": 5},
+            {"local_address": "localhost"},
             {"cookies": {"a": "b"}},
             {"auth": 5},
             {"proxy": "gopher://a"},

@@ -90,8 +90,9 @@ class ContentTests(SynchronousTestCase):
                 self.assertEqual(self.read(content), b"abc")
         for once in (iter([b"abc"]), _pieces(), Producer()):
             content = as_content(once)
-            self.assertFalse(content.can_replay)
+            self.assertTrue(content.can_replay)  # nothing was read yet
             content.open().close()
+            self.assertFalse(content.can_replay)
             with self.assertRaises(BodyConsumed):
                 content.open()
 

@@ -26,7 +26,7 @@ class RaceTests(SynchronousTestCase):
         return deferred
 
     def race(self, *addresses: str) -> Deferred[str]:
-        return first_of(addresses, self.attempt, self.clock)
+        return first_of(addresses, self.attempt, self.clock, 80)
 
     def tearDown(self) -> None:
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -62,8 +62,8 @@ class RaceTests(SynchronousTestCase):
         self.attempts[A].errback(OSError("unreachable"))
         self.attempts[B].errback(OSError("refused"))
         error = self.failureResultOf(outcome, ConnectFailed).value
-        self.assertIn(f"{A}: unreachable", str(error))
-        self.assertIn(f"{B}: refused", str(error))
+        self.assertIn(f"{A} port 80: unreachable", str(error))
+        self.assertIn(f"{B} port 80: refused", str(error))
         self.assertIsInstance(error.__cause__, OSError)
 
     def test_cancelled_it_cancels_all(self) -> None:
@@ -74,9 +74,9 @@ class RaceTests(SynchronousTestCase):
         self.assertEqual(self.cancelled, [A, B])
 
     def test_what_is_decided_at_once_is_fine(self) -> None:
-        outcome = first_of([A, B], lambda _: succeed("a"), self.clock)
+        outcome = first_of([A, B], lambda _: succeed("a"), self.clock, 80)
         self.assertEqual(self.successResultOf(outcome), "a")
-        outcome = first_of([A, B], lambda _: fail(OSError("no")), self.clock)
+        outcome = first_of([A, B], lambda _: fail(OSError("no")), self.clock, 80)
         self.failureResultOf(outcome, ConnectFailed)
 
     def test_kinds_take_turns_and_the_best_is_first(self) -> None:

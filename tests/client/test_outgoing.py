@@ -50,7 +50,18 @@ class OutgoingTests(SynchronousTestCase):
         self.assertTrue(request("POST", (b"Idempotency-Key", b"1")).is_idempotent)
         self.assertTrue(request("POST").can_replay)
         self.assertTrue(request("POST", content=as_content(b"a")).can_replay)
-        self.assertFalse(request("POST", content=as_content(iter([b"a"]))).can_replay)
+        once = as_content(iter([b"a"]))
+        self.assertTrue(request("POST", content=once).can_replay)
+        once.open()
+        self.assertFalse(request("POST", content=once).can_replay)
+
+    def test_only_a_body_is_waited_for(self) -> None:
+        expect = (b"expect", b"100-Continue")
+        self.assertFalse(request("PUT", expect).expects_continue)
+        body = as_content(b"a")
+        self.assertTrue(request("PUT", expect, content=body).expects_continue)
+        other = (b"Expect", b"something-else")
+        self.assertFalse(request("PUT", other, content=body).expects_continue)
 
     def test_repr_shows_no_password(self) -> None:
         self.assertEqual(repr(request()), "<OutgoingRequest GET http://a.example/x>")

@@ -13,6 +13,7 @@ from httpx_tw.client.retries import (
     RetryPolicy,
     is_idempotent,
     parse_retry_after,
+    retry_budget_from,
 )
 from httpx_tw.errors import ConfigurationError
 
@@ -138,6 +139,12 @@ class IdempotentTests(SynchronousTestCase):
         self.assertFalse(is_idempotent("POST", ["accept"]))
 
 
+class Counting:
+    """A pool, as a budget sees it."""
+
+    requests = 0
+
+
 class BudgetTests(SynchronousTestCase):
     def test_retries_are_a_part_of_all_requests(self) -> None:
         budget = RetryBudget(ratio=0.5, reserve=2)
@@ -153,6 +160,33 @@ class BudgetTests(SynchronousTestCase):
         for _ in range(10):
             budget.deposit()
         self.assertEqual(budget.left, 2)
+
+    def test_requests_of_a_pool_are_counted_once(self) -> None:
+        budget = RetryBudget(ratio=0.5, reserve=10)
+        pools = [Counting(), Counting()]
+        pools[0].requests = 100  # before anybody looked
+        for pool in pools * 2:
+            budget.watch(pool)
+        while budget.try_withdraw():
+            pass
+        for pool in pools:
+            pool.requests += 4
+        self.assertEqual((budget.left, budget.left), (4, 4))
+        del pools[0], pool  # a pool may go
+        pools[0].requests += 2
+        self.assertEqual(budget.left, 5)
+
+    def test_it_may_be_said_in_short(self) -> None:
+        budget = RetryBudget()
+        self.assertIs(retry_budget_from(budget), budget)
+        for nothing in (0, 0.0, None):
+            self.assertIsNone(retry_budget_from(nothing))
+        short = retry_budget_from(0.5)
+        assert short is not None
+        self.assertEqual(short.left, 100)
+        wrong: Any
+        for wrong in (-1, float("nan"), True, "0.5"):
+            self.assertRaises(ConfigurationError, retry_budget_from, wrong)
 
     def test_it_is_not_negative(self) -> None:
         self.assertRaises(ConfigurationError, RetryBudget, -1)

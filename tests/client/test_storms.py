@@ -70,6 +70,8 @@ class Storm:
             options["content"] = chance.choice(
                 [b"abc", b"x" * 200_000, iter([b"abc", b"def"])]
             )
+            if chance.random() < 0.3:
+                options["headers"] = {"Expect": "100-continue"}
         asked: Deferred[Any]
         if chance.random() < 0.3:
             asked = Deferred.fromCoroutine(self.stream(method, url, options))

@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from httpx_tw.client.errands import Errands
 from httpx_tw.workers.forks import empty_in_children
 
-__all__ = ["acquire", "errands_on", "release"]
+__all__ = ["acquire", "errands_on", "prepare", "release"]
 
 # By what our plugin calls them: the client and the reactors do not know each other.
 _PLUGIN: Final = "twisted.plugins.httpx_tw_plugin"
@@ -59,10 +59,11 @@ def acquire() -> Errands:
     running = _running_reactor()
     if running is not None:
         return errands_on(running)
+    # First: another thread may fork while this one holds the lock.
+    empty_in_children(_process)
     with _process.lock:
         if _process.background is None:
             _process.background = _Background()
-            empty_in_children(_process)
         _process.background.users += 1
         return _process.background.errands
 
@@ -134,8 +135,22 @@ def _running_reactor() -> Any:
     return reactor if getattr(reactor, "running", False) else None
 
 
+def prepare() -> None:
+    """Import what acquire needs.
+
+    Not in acquire, which any thread calls: another may fork meanwhile, and what is
+    being imported then is locked in the child for ever.
+    """
+    if _running_reactor() is None:
+        _reactor_class()
+
+
 def _make_reactor() -> Any:
-    """Return a reactor: the best of ours for the platform, else Twisted's simplest."""
+    return _reactor_class()()
+
+
+def _reactor_class() -> Any:
+    """Return the best of ours for the platform, else Twisted's simplest reactor."""
     for interface, name in _OURS_BEST_FIRST:
         if hasattr(select, interface):
             try:
@@ -144,8 +159,8 @@ def _make_reactor() -> Any:
                 break
             module = importlib.import_module(plugin.moduleName)
             (reactor,) = [n for n in module.__all__ if n.endswith("Reactor")]
-            return getattr(module, reactor)()
-    return SelectReactor()
+            return getattr(module, reactor)
+    return SelectReactor
 
 
 def _give_back(reactor: Any) -> None:

@@ -11,11 +11,11 @@ background.py. Nothing of Twisted shows.
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from twisted.internet.defer import Deferred
 
-from httpx_tw.client.background import acquire, errands_on, release
+from httpx_tw.client.background import acquire, errands_on, prepare, release
 from httpx_tw.client.client import Client
 from httpx_tw.client.errands import Errand
 from httpx_tw.client.ferrying import ferried
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from httpx_tw.client.cookies import CookieJar
     from httpx_tw.client.errands import Errands
     from httpx_tw.client.pool_facts import PoolStatistics
+    from httpx_tw.client.request_options import StreamOptions
     from httpx_tw.client.response import ClientResponse
     from httpx_tw.client.saving import Progress
     from httpx_tw.client.urls import URL
@@ -65,7 +66,7 @@ class BlockingClient:
 
     # Requests
 
-    def get(self, url: str, **options: Any) -> ClientResponse:
+    def get(self, url: str, **options: Unpack[StreamOptions]) -> ClientResponse:
         """Send GET; see :meth:`request`."""
         if options:
             return self.request("GET", url, **options)
@@ -73,7 +74,9 @@ class BlockingClient:
         response: ClientResponse = errands.call(client.get, url)
         return response
 
-    def request(self, method: str, url: str, **options: Any) -> ClientResponse:
+    def request(
+        self, method: str, url: str, **options: Unpack[StreamOptions]
+    ) -> ClientResponse:
         """Send a request, and return its response with the body read.
 
         *options* and errors are those of ``Client.request``.
@@ -81,40 +84,42 @@ class BlockingClient:
         :raises ClientClosed: this client is closed, or the reactor stops.
         :raises LocalProtocolError: on the reactor's thread.
         """
-        if options.pop("stream", False):
+        if "stream" in options:
             raise ConfigurationError("use stream(), which closes what it opens")
         client, errands = self._link.ends()
         errand = Errand(errands)
         response: ClientResponse = errand.run(
-            client.request, method, url, **ferried(options, errand)
+            client.request, method, url, **ferried({**options}, errand)
         )
         return response
 
-    def head(self, url: str, **options: Any) -> ClientResponse:
+    def head(self, url: str, **options: Unpack[StreamOptions]) -> ClientResponse:
         """Send HEAD; see :meth:`request`."""
         return self.request("HEAD", url, **options)
 
-    def options(self, url: str, **options: Any) -> ClientResponse:
+    def options(self, url: str, **options: Unpack[StreamOptions]) -> ClientResponse:
         """Send OPTIONS; see :meth:`request`."""
         return self.request("OPTIONS", url, **options)
 
-    def delete(self, url: str, **options: Any) -> ClientResponse:
+    def delete(self, url: str, **options: Unpack[StreamOptions]) -> ClientResponse:
         """Send DELETE; see :meth:`request`."""
         return self.request("DELETE", url, **options)
 
-    def post(self, url: str, **options: Any) -> ClientResponse:
+    def post(self, url: str, **options: Unpack[StreamOptions]) -> ClientResponse:
         """Send POST; see :meth:`request`."""
         return self.request("POST", url, **options)
 
-    def put(self, url: str, **options: Any) -> ClientResponse:
+    def put(self, url: str, **options: Unpack[StreamOptions]) -> ClientResponse:
         """Send PUT; see :meth:`request`."""
         return self.request("PUT", url, **options)
 
-    def patch(self, url: str, **options: Any) -> ClientResponse:
+    def patch(self, url: str, **options: Unpack[StreamOptions]) -> ClientResponse:
         """Send PATCH; see :meth:`request`."""
         return self.request("PATCH", url, **options)
 
-    def stream(self, method: str, url: str, **options: Any) -> BlockingStream:
+    def stream(
+        self, method: str, url: str, **options: Unpack[StreamOptions]
+    ) -> BlockingStream:
         """Send a request, and return its response at its head.
 
         Use it in a ``with``::
@@ -137,7 +142,9 @@ class BlockingClient:
         """
         client, errands = self._link.ends()
         errand = Errand(errands)
-        size: int = errand.run(client.download, url, path, **ferried(options, errand))
+        size: int = errand.run(
+            client.download, url, path, **ferried({**options}, errand)
+        )
         return size
 
     # The pool
@@ -256,6 +263,10 @@ class _Link:
         self._reactor = reactor
         self._options = options
         self._lock = Lock()
+        # Now, for some thread may fork while another makes the first request.
+        empty_in_children(self)
+        if reactor is None:
+            prepare()
         self._ends: tuple[Client, Errands] | None = None
         self._is_closed = False
 
@@ -269,7 +280,6 @@ class _Link:
             if self._is_closed:
                 raise ClientClosed("the client was closed")
             if self._ends is None:
-                empty_in_children(self)
                 errands = (
                     acquire() if self._reactor is None else errands_on(self._reactor)
                 )

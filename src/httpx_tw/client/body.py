@@ -128,6 +128,15 @@ class ResponseBody:
         else:
             self._decode_on()
 
+    def can_finish(self, trailers: HeaderPairs) -> bool:
+        """Finish, or fail because it cannot be decoded; return which."""
+        try:
+            self.finish(trailers)
+        except RemoteProtocolError as error:
+            self.fail(error)
+            return False
+        return True
+
     def fail(self, error: BaseException) -> None:
         """Raise *error* in whoever waits or asks later. The first one stays."""
         if self.error is None and not self.is_complete:

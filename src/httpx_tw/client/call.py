@@ -14,13 +14,16 @@ from twisted.internet.task import deferLater
 from httpx_tw.client.exchange import BareOwner, Exchange
 from httpx_tw.client.redirects import next_request
 from httpx_tw.client.retries import parse_retry_after
+from httpx_tw.client.timing import TimedExchange
 from httpx_tw.errors import (
+    ConfigurationError,
     ConnectFailed,
     ConnectionLost,
     ConnectTimeout,
     HandshakeFailed,
     IncompleteMessage,
 )
+from httpx_tw.observe.moments import MOMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,21 +34,11 @@ if TYPE_CHECKING:
     from httpx_tw.client.preparing import Draft, RequestMaker
     from httpx_tw.client.redirects import Redirect, RedirectPolicy
     from httpx_tw.client.response import ClientResponse
-    from httpx_tw.client.retries import RetryPolicy
+    from httpx_tw.client.retries import RetryBudget, RetryPolicy
     from httpx_tw.client.saving import Progress
     from httpx_tw.client.timeouts import Timeout
 
-__all__ = ["MOMENTS", "Call", "CallOptions", "Hook"]
-
-MOMENTS = {
-    "request": "a request is about to be sent: the request",
-    "response": "a response is there, if only its head: the response",
-    "redirect": "a redirect is followed: the response, and the request to come",
-    "retry": "a request is tried again: the request, the error or response, seconds",
-}
-"""What hooks may be called at, and with what."""
-
-Hook = "Callable[..., object]"
+__all__ = ["Call", "CallOptions", "hooks_from"]
 
 _MOST_CHALLENGES = 3
 """401s in a row that are answered: for Digest one, or two when a nonce is stale."""
@@ -65,7 +58,29 @@ class CallOptions:
     """Most bytes of body to be collected."""
     streams: bool
     may_wait: bool = True
+    budget: RetryBudget | None = None
+    """What all calls of the client have for retries."""
     upload_progress: Progress | None = None
+
+
+def hooks_from(
+    hooks: Mapping[str, Sequence[Callable[..., object]]] | None,
+) -> dict[str, tuple[Callable[..., object], ...]]:
+    """Return *hooks* by the moments that have any.
+
+    :raises ConfigurationError: for a moment that there is not, or what is no list.
+    """
+    found: dict[str, tuple[Callable[..., object], ...]] = {}
+    for moment, called in (hooks or {}).items():
+        if moment not in MOMENTS:
+            raise ConfigurationError(
+                f"no such moment: {moment}; there are {', '.join(MOMENTS)}"
+            )
+        if callable(called):
+            raise ConfigurationError(f"hooks of {moment}: a list is wanted")
+        if called:
+            found[moment] = tuple(called)
+    return found
 
 
 class CallOwner(Protocol):
@@ -81,6 +96,10 @@ class CallOwner(Protocol):
     @property
     def hooks(self) -> Mapping[str, Sequence[Callable[..., object]]]:
         """What is called at the moments that it names."""
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether responses have their timing."""
 
 
 class Call:
@@ -137,7 +156,12 @@ class Call:
 
     def _exchange_of(self, request: OutgoingRequest, owner: Any) -> Exchange:
         options = self._options
-        exchange = Exchange(request, options.timeout, options.limit, owner)
+        basics = request, options.timeout, options.limit, owner
+        exchange = (
+            TimedExchange(*basics, hooks=self._owner.hooks)
+            if self._owner.is_timed
+            else Exchange(*basics)
+        )
         exchange.streams = options.streams
         if options.upload_progress is not None:
             exchange.upload_progress = options.upload_progress
@@ -156,6 +180,8 @@ class Call:
         exchange = self._exchange_of(request, BareOwner(self.pool))
         exchange.total_deadline = self._exchange.total_deadline
         exchange.started = self._exchange.started
+        if exchange.started:
+            exchange.begin(self.pool.seconds())
         self.pool.start(exchange, may_wait=self._options.may_wait)
         self._exchange.started = exchange.started
         self._exchange.total_deadline = exchange.total_deadline
@@ -199,7 +225,13 @@ class Call:
             )
         if self._owner.hooks:
             await self._at("response", outcome)
-        if self._is_answered_by_auth(request, outcome):
+        if self._is_answered_by_auth(request, outcome) or (
+            outcome.status == 417
+            and request.expects_continue
+            and request.can_replay
+            # RFC 9110 section 10.1.1: somebody on the way knows no expectations.
+            and self._draft.expect_nothing()
+        ):
             outcome.close()
             return self._owner.maker.finish(self._draft, time.time())
         redirect = next_request(
@@ -296,6 +328,9 @@ class Call:
             return None
         if pool.seconds() + delay >= self._exchange.total_deadline:
             return None  # it could only end in a TotalTimeout
+        budget = self._options.budget
+        if budget is not None and not budget.try_withdraw():
+            return None
         if not isinstance(outcome, BaseException):
             outcome.close()
         self._retries += 1

@@ -6,26 +6,32 @@ import os
 import time
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from httpx_tw.client.authentication import auth_from
-from httpx_tw.client.call import MOMENTS, Call, CallOptions
+from httpx_tw.client.call import Call, CallOptions, hooks_from
 from httpx_tw.client.cookies import CookieJar
 from httpx_tw.client.decoding import accept_encoding
 from httpx_tw.client.exchange import Exchange
 from httpx_tw.client.pool import ConnectionPool
 from httpx_tw.client.preparing import RequestMaker, Route, content_from
 from httpx_tw.client.proxies import ProxySettings
-from httpx_tw.client.redirects import RedirectPolicy
+from httpx_tw.client.redirects import RedirectPolicy, redirect_policy_from
 from httpx_tw.client.response import ClientResponse
-from httpx_tw.client.retries import RetryPolicy
+from httpx_tw.client.retries import (
+    RetryPolicy,
+    retry_budget_from,
+    retry_policy_from,
+)
 from httpx_tw.client.timeouts import DEFAULT_TIMEOUT, as_timeout
 from httpx_tw.errors import ConfigurationError, HTTPXError
 from httpx_tw.headers import Headers
 from httpx_tw.limits import MIB
+from httpx_tw.observe.moments import PHASES
 from httpx_tw.tls.contexts import TLSPolicy
 
 if TYPE_CHECKING:
@@ -33,11 +39,14 @@ if TYPE_CHECKING:
 
     from httpx_tw.client.authentication import Auth, AuthInput
     from httpx_tw.client.content import ContentInput
+    from httpx_tw.client.dialing import MakesConnections
     from httpx_tw.client.fields import FieldsInput
     from httpx_tw.client.multipart import FilesInput
     from httpx_tw.client.outgoing import OutgoingRequest
     from httpx_tw.client.pool_facts import PoolConfig
     from httpx_tw.client.proxies import ProxiesInput
+    from httpx_tw.client.request_options import RequestOptions, StreamOptions
+    from httpx_tw.client.retries import RetryBudgetInput
     from httpx_tw.client.saving import Progress
     from httpx_tw.client.timeouts import Timeout, TimeoutInput
     from httpx_tw.headers import HeadersInput
@@ -92,11 +101,21 @@ class Client:
     :param trust_env: take proxies from the environment, unless *proxy* is given.
     :param follow_redirects: whether to. A RedirectPolicy says it in full.
     :param retries: how often at most, or a RetryPolicy. 0 or None: never.
+    :param retry_budget: retries of all requests together, as a part of them (behind a
+        reserve of 100), or a RetryBudget, which several clients may share. Beyond it
+        the error or response stands. 0 or None: no such limit.
     :param event_hooks: callables by moment: see
-        :data:`~httpx_tw.client.call.MOMENTS`. What they return is awaited if it can be.
+        :data:`~httpx_tw.observe.moments.STEPS`, where what they return is awaited if it
+        can be, and :data:`~httpx_tw.observe.moments.PHASES`, where it is not.
+    :param timing: note when the phases of each request are over, in
+        :attr:`ClientResponse.timing`; hooks at a phase do so, too.
     :param max_response_size: bytes of a body, decoded, that is collected. 0: no limit.
+    :param user_agent: the User-Agent field. None: our own, with our version.
     :param local_address: the IP address that connections leave from.
     :param uds: path of a Unix socket that all connections are made to.
+    :param contexts: what keeps TLS sessions, to be shared. None: its own.
+    :param dialer: what makes connections in place of sockets: for tests, see
+        :mod:`httpx_tw.testing`.
     :param reactor: None: the one that is installed at the first request.
     :raises ConfigurationError: when an option makes no sense.
     """
@@ -119,33 +138,48 @@ class Client:
         follow_redirects: bool | RedirectPolicy = True,
         max_redirects: int = 10,
         retries: int | RetryPolicy | None = RetryPolicy(),  # noqa: B008  # frozen
+        retry_budget: RetryBudgetInput = 0.2,
         event_hooks: Mapping[str, Sequence[Callable[..., object]]] | None = None,
+        timing: bool = False,
         max_response_size: int = MAX_RESPONSE_SIZE,
         user_agent: str | None = None,
         local_address: str | None = None,
         uds: str | None = None,
         contexts: ClientContexts | None = None,
+        dialer: MakesConnections | None = None,
         reactor: Any = None,
     ) -> None:
+        if isinstance(pool, ConnectionPool) and (dialer or contexts):
+            raise ConfigurationError("a pool that is given has its dialer and contexts")
         if uds is not None and (proxy is not None or local_address is not None):
             raise ConfigurationError("a Unix socket takes no proxy or local address")
+        if local_address is not None and not (
+            isIPAddress(local_address) or isIPv6Address(local_address)
+        ):
+            raise ConfigurationError(f"not an IP address: {local_address!r}")
         self._owns_pool = not isinstance(pool, ConnectionPool)
         self.pool: ConnectionPool = (
             pool
             if isinstance(pool, ConnectionPool)
-            else ConnectionPool(pool, reactor=reactor, contexts=contexts)
+            else ConnectionPool(pool, reactor=reactor, contexts=contexts, dialer=dialer)
         )
         """Where its connections come from."""
         self.cookies = cookies if isinstance(cookies, CookieJar) else CookieJar()
         """The jar: cookies that were received, or set by :meth:`CookieJar.set`."""
-        self.hooks = _checked_hooks(event_hooks)
+        self.hooks = hooks_from(event_hooks)
+        self.is_timed = timing or not self.hooks.keys().isdisjoint(PHASES)
+        """Whether responses have their :attr:`~ClientResponse.timing`."""
+        budget = retry_budget_from(retry_budget)
+        if budget is not None:
+            budget.watch(self.pool)
         self._auth: Auth | None = auth_from(auth)
         self._options = CallOptions(
-            redirects=_redirect_policy(follow_redirects, max_redirects),
-            retries=_retry_policy(retries),
+            redirects=redirect_policy_from(follow_redirects, max_redirects),
+            retries=retry_policy_from(retries),
             timeout=as_timeout(timeout),
             limit=float(max_response_size) or inf,
             streams=False,
+            budget=budget,
         )
         self.maker = RequestMaker(
             Route(
@@ -172,13 +206,15 @@ class Client:
                 self.cookies.set(name, value, domain=host)
         # GETs of a URL alone, each with its head ready: what most requests are.
         self._plain: dict[str, OutgoingRequest] = {}
-        self._can_be_plain = self._auth is None and not self.hooks
+        self._can_be_plain = not (self._auth or self.hooks or self.is_timed)
         self._timeout: Timeout = self._options.timeout
         self._limit = self._options.limit
 
     # Requests
 
-    def get(self, url: str, **options: Any) -> Deferred[ClientResponse]:
+    def get(
+        self, url: str, **options: Unpack[RequestOptions]
+    ) -> Deferred[ClientResponse]:
         """Send GET; see :meth:`request`."""
         if not options and self._can_be_plain and not self.cookies:
             request = self._plain.get(url)
@@ -279,10 +315,12 @@ class Client:
             options = CallOptions(
                 redirects=client.redirects
                 if follow_redirects is _AS_THE_CLIENT
-                else _redirect_policy(follow_redirects, client.redirects.max_redirects),
+                else redirect_policy_from(
+                    follow_redirects, client.redirects.max_redirects
+                ),
                 retries=client.retries
                 if retries is _AS_THE_CLIENT
-                else _retry_policy(retries),
+                else retry_policy_from(retries),
                 timeout=self._timeout
                 if timeout is _AS_THE_CLIENT
                 else as_timeout(timeout),
@@ -291,6 +329,7 @@ class Client:
                 else float(max_response_size) or inf,
                 streams=stream,
                 may_wait=wait,
+                budget=client.budget,
                 upload_progress=upload_progress,
             )
             draft = self.maker.draft(
@@ -309,31 +348,45 @@ class Client:
         except HTTPXError:
             return fail(Failure())
 
-    def head(self, url: str, **options: Any) -> Deferred[ClientResponse]:
+    def head(
+        self, url: str, **options: Unpack[RequestOptions]
+    ) -> Deferred[ClientResponse]:
         """Send HEAD; see :meth:`request`."""
         return self.request("HEAD", url, **options)
 
-    def options(self, url: str, **options: Any) -> Deferred[ClientResponse]:
+    def options(
+        self, url: str, **options: Unpack[RequestOptions]
+    ) -> Deferred[ClientResponse]:
         """Send OPTIONS; see :meth:`request`."""
         return self.request("OPTIONS", url, **options)
 
-    def delete(self, url: str, **options: Any) -> Deferred[ClientResponse]:
+    def delete(
+        self, url: str, **options: Unpack[RequestOptions]
+    ) -> Deferred[ClientResponse]:
         """Send DELETE; see :meth:`request`."""
         return self.request("DELETE", url, **options)
 
-    def post(self, url: str, **options: Any) -> Deferred[ClientResponse]:
+    def post(
+        self, url: str, **options: Unpack[RequestOptions]
+    ) -> Deferred[ClientResponse]:
         """Send POST; see :meth:`request`."""
         return self.request("POST", url, **options)
 
-    def put(self, url: str, **options: Any) -> Deferred[ClientResponse]:
+    def put(
+        self, url: str, **options: Unpack[RequestOptions]
+    ) -> Deferred[ClientResponse]:
         """Send PUT; see :meth:`request`."""
         return self.request("PUT", url, **options)
 
-    def patch(self, url: str, **options: Any) -> Deferred[ClientResponse]:
+    def patch(
+        self, url: str, **options: Unpack[RequestOptions]
+    ) -> Deferred[ClientResponse]:
         """Send PATCH; see :meth:`request`."""
         return self.request("PATCH", url, **options)
 
-    def stream(self, method: str, url: str, **options: Any) -> StreamedResponse:
+    def stream(
+        self, method: str, url: str, **options: Unpack[StreamOptions]
+    ) -> StreamedResponse:
         """Send a request; its response is read while it comes.
 
             async with client.stream("GET", url) as response:
@@ -431,28 +484,3 @@ def _default_fields(user_agent: str | None) -> list[tuple[bytes, bytes]]:
             ("Accept-Encoding", accept_encoding()),
         ]
     ).raw
-
-
-def _redirect_policy(value: bool | RedirectPolicy, limit: int) -> RedirectPolicy:
-    if isinstance(value, RedirectPolicy):
-        return value
-    return RedirectPolicy(follow_redirects=bool(value), max_redirects=limit)
-
-
-def _retry_policy(value: int | RetryPolicy | None) -> RetryPolicy:
-    if isinstance(value, RetryPolicy):
-        return value
-    return RetryPolicy(max_retries=value) if value else RetryPolicy.none()
-
-
-def _checked_hooks(
-    hooks: Mapping[str, Sequence[Callable[..., object]]] | None,
-) -> dict[str, tuple[Callable[..., object], ...]]:
-    found = {moment: tuple(called) for moment, called in (hooks or {}).items()}
-    unknown = found.keys() - MOMENTS.keys()
-    if unknown:
-        raise ConfigurationError(
-            f"no such moments: {', '.join(sorted(unknown))}; there are "
-            f"{', '.join(MOMENTS)}"
-        )
-    return {moment: called for moment, called in found.items() if called}

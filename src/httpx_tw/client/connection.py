@@ -8,21 +8,19 @@ response begins. Everything else ends it, with a reason (see DropReason).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import (
-    IHandshakeListener,
-    IProtocol,
-)
+from twisted.internet.interfaces import IHandshakeListener, IProtocol
 from zope.interface import implementer
 
 from httpx_tw.client.body import ResponseBody
 from httpx_tw.client.deadlines import NEVER
+from httpx_tw.client.expecting import Expectation
 from httpx_tw.client.pool_facts import DropReason
 from httpx_tw.client.response import ClientResponse
 from httpx_tw.client.sending import BodySender
-from httpx_tw.client.wire import CLOSE_TIMEOUT, Phase, Wire
+from httpx_tw.client.wire import CLOSE_TIMEOUT, DRAIN_LIMIT, MAX_INTERIM, Phase, Wire
 from httpx_tw.errors import (
     BodyConsumed,
     ConnectionLost,
@@ -51,13 +49,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HTTP1Connection"]
 
-MAX_INTERIM: Final = 16
-"""1xx responses before the final one: more is no server, it is a flood."""
-
-DRAIN_LIMIT: Final = 64 * 1024
-"""Bytes of an unwanted body that are read to keep the connection; a new one costs a
-round trip or two, and TLS."""
-
 
 @implementer(IProtocol, IHandshakeListener)
 class HTTP1Connection(Wire):
@@ -65,6 +56,7 @@ class HTTP1Connection(Wire):
 
     __slots__ = (
         "_body",
+        "_expectation",
         "_http",
         "_interim",
         "_sender",
@@ -86,6 +78,7 @@ class HTTP1Connection(Wire):
         """What it is busy with; it may be over for the one who asked."""
         self._body: ResponseBody | None = None
         self._sender: BodySender | None = None
+        self._expectation: Expectation | None = None
         self._interim = 0
         self._to_discard = -1  # bytes of an unwanted body still to be read; -1: wanted
         self._sent = 0  # bytes of request body handed to the transport
@@ -176,13 +169,27 @@ class HTTP1Connection(Wire):
             return
         data = content.data
         self._http.begin(request.method, content.length)
-        if data is not None and exchange.upload_progress is None:
+        if request.expects_continue:
+            self._send_when_wanted(exchange)
+        elif data is not None and exchange.upload_progress is None:
             self._write(self.transport, request.head + self._http.data(data))
             self._http.end()
-            return
-        self._send_in_pieces(exchange)
+        else:
+            self._send_in_pieces(exchange, request.head)
 
-    def _send_in_pieces(self, exchange: Exchange) -> None:
+    def _send_when_wanted(self, exchange: Exchange) -> None:
+        # RFC 9110 section 10.1.1: wait for 100, but not for ever.
+        patience = exchange.timeout.expect
+        if patience != NEVER:
+            self.deadline = NEVER  # the request is not over
+        self._write(self.transport, exchange.request.head)
+        self._expectation = Expectation(
+            self._owner.reactor,
+            patience,
+            lambda: self._send_in_pieces(exchange, b""),
+        )
+
+    def _send_in_pieces(self, exchange: Exchange, head: bytes) -> None:
         request = exchange.request
         assert request.content is not None
         self._sent = self._taken = 0
@@ -195,7 +202,8 @@ class HTTP1Connection(Wire):
             self._fail(error, DropReason.FAILED)
             return
         self._sender = sender
-        self._write(self.transport, request.head)
+        if head:
+            self._write(self.transport, head)
         self.transport.registerProducer(sender, True)
         sender.start()
 
@@ -293,6 +301,7 @@ class HTTP1Connection(Wire):
             self._write(self.transport, ending)
         self.let_go()
         self.deadline = self._tick.latest + exchange.timeout.read  # type: ignore[operator]  # see send
+        exchange.request_sent()
 
     def sending_failed(self, error: BaseException) -> None:
         """See SendingLink."""
@@ -301,6 +310,9 @@ class HTTP1Connection(Wire):
 
     def let_go(self) -> None:
         """See Wire."""
+        expectation, self._expectation = self._expectation, None
+        if expectation is not None:
+            expectation.drop()
         sender, self._sender = self._sender, None
         if sender is not None:
             sender.stop()
@@ -325,7 +337,8 @@ class HTTP1Connection(Wire):
         """See BodyLink."""
         if self.exchange is None or self.exchange.response is not None:
             return  # what is collected is dropped by _body_received
-        left = self._http.body_left
+        # Reading on is worth it for a connection that can be kept.
+        left = self._http.body_left if self._http.keep_alive else None
         if self._sender is None and left is not None and left <= DRAIN_LIMIT:
             self._to_discard = DRAIN_LIMIT
             self.body_wanted()
@@ -370,8 +383,13 @@ class HTTP1Connection(Wire):
                 raise RemoteProtocolError("101 to a request that offered no protocol")
             if self._interim > MAX_INTERIM:
                 raise RemoteProtocolError(f"more than {MAX_INTERIM} interim responses")
+            if head.status == 100 and self._expectation is not None:
+                self._expectation.meet()
             return
-        if self._sender is not None and (head.status >= 300 or not head.keep_alive):
+        exchange.response_started()
+        if self._expectation is not None or (
+            self._sender is not None and (head.status >= 300 or not head.keep_alive)
+        ):
             # It has been refused, most likely: the rest would be sent in vain.
             self.let_go()
         if not exchange.streams and head.body_length > exchange.limit:
@@ -407,16 +425,21 @@ class HTTP1Connection(Wire):
 
     def _complete(self, exchange: Exchange, body: ResponseBody) -> None:
         """Deal with the end of a body."""
+        exchange.response_ended()
         trailers = self._http.trailers
-        response, exchange.response = exchange.response, None
-        # First of all: who has read to the end may ask for the next response at once,
-        # and should not need another connection for it.
+        response = exchange.response
+        if response is None:
+            # First of all: who has read to the end may ask for the next response at
+            # once, and should not need another connection for it.
+            self._end()
+            if not body.can_finish(trailers) and self.is_free:
+                self.spoilt(DropReason.FAILED)
+            return
+        if not body.can_finish(trailers):
+            self._http.keep_alive = False  # who sends that is not to be trusted
+        exchange.response = None
         self._end()
-        try:
-            body.finish(trailers)
-        except RemoteProtocolError as error:  # it cannot be decoded
-            body.fail(error)
-        if response is None or exchange.is_over:
+        if exchange.is_over:
             return
         if body.error is not None:
             exchange.failed(body.error)

@@ -62,7 +62,7 @@ class Content(Protocol):
 
     @property
     def can_replay(self) -> bool:
-        """Whether it can be sent a second time."""
+        """Whether it can be sent from its beginning: again, or nothing was read yet."""
 
     def open(self) -> Pieces:
         """Begin a reading.
@@ -154,7 +154,7 @@ class IterableContent:
     @property
     def can_replay(self) -> bool:
         """See Content."""
-        return iter(self._iterable) is not self._iterable
+        return not self._is_read or iter(self._iterable) is not self._iterable
 
     def open(self) -> Pieces:
         """See Content."""
@@ -189,11 +189,15 @@ class AsyncContent:
 
     data = None
     length = None
-    can_replay = False
 
     def __init__(self, iterable: AsyncIterable[bytes]) -> None:
         self._iterable = iterable
         self._is_read = False
+
+    @property
+    def can_replay(self) -> bool:
+        """See Content."""
+        return not self._is_read
 
     def open(self) -> Pieces:
         """See Content."""
@@ -297,13 +301,17 @@ class ProducerContent:
     __slots__ = ("_is_read", "_producer", "length")
 
     data = None
-    can_replay = False
 
     def __init__(self, producer: Any) -> None:
         self._producer = producer
         self._is_read = False
         length = producer.length
         self.length: int | None = None if length is UNKNOWN_LENGTH else length
+
+    @property
+    def can_replay(self) -> bool:
+        """See Content."""
+        return not self._is_read
 
     def open(self) -> Pieces:
         """See Content."""

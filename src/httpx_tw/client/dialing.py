@@ -23,6 +23,7 @@ from httpx_tw.client.negotiating import negotiate, take_over
 from httpx_tw.client.response import ConnectionFacts, TLSFacts
 from httpx_tw.client.socks import SocksHandshake
 from httpx_tw.client.stream_client import connect_tcp
+from httpx_tw.client.timing import DialTimes
 from httpx_tw.client.tunnels import ConnectHandshake
 from httpx_tw.errors import ConnectFailed, HTTPXError
 from httpx_tw.transport.tls_upgrade import start_tls
@@ -95,37 +96,31 @@ class Dialer:
         :raises HandshakeFailed: when TLS cannot be settled on, or the server cannot be
             trusted.
         """
-        transport = await self._connected(key)
+        times = DialTimes(self._reactor.seconds())
+        transport = await self._connected(key, times)
         if key.tls is None:
             connection = make(None)
             take_over(transport, connection)
         else:
             connection = await self._secured(transport, key, make)
-        connection.facts = facts_of(connection.transport, self._disk)
+            times.secured = self._reactor.seconds()
+        connection.facts = facts_of(connection.transport, self._disk, times)
         return connection
 
     # The stream
 
-    async def _connected(self, key: PoolKey) -> Any:
+    async def _connected(self, key: PoolKey, times: DialTimes) -> Any:
         via = key.via
-        if key.uds is not None:
-            return await self._connected_to_path(key.uds)
-        if via is None:
-            return await self._connected_to(
-                key.host, key.port, key.local_address, is_for_tls=key.tls is not None
-            )
+        if via is None or key.uds is not None:
+            return await self._connected_first(key, times, key.host, key.port)
         proxy = via.proxy
-        transport = await self._connected_to(
-            proxy.host,
-            proxy.port,
-            key.local_address,
-            is_for_tls=proxy.scheme == "https" or key.tls is not None,
-        )
+        transport = await self._connected_first(key, times, proxy.host, proxy.port)
         try:
             if proxy.scheme == "https":
                 await self._secured_to_proxy(transport, via)
             if via.is_tunnel:
                 await negotiate(transport, await self._handshake(key, proxy))
+                times.tunneled = self._reactor.seconds()
         except BaseException:
             transport.abortConnection()
             raise
@@ -144,11 +139,23 @@ class Dialer:
         )
         return SocksHandshake(host, key.port, credentials)
 
-    async def _connected_to(
-        self, host: str, port: int, local_address: str | None, *, is_for_tls: bool
+    async def _connected_first(
+        self, key: PoolKey, times: DialTimes, host: str, port: int
     ) -> Any:
-        addresses = await self.addresses.addresses_of(host)
-        bind = None if local_address is None else (local_address, 0)
+        if key.uds is not None:
+            transport = await self._connected_to_path(key.uds)
+        else:
+            addresses = await self.addresses.addresses_of(host)
+            times.resolved = self._reactor.seconds()
+            transport = await self._connected_to(key, addresses, port)
+        times.connected = self._reactor.seconds()
+        return transport
+
+    async def _connected_to(self, key: PoolKey, addresses: list[str], port: int) -> Any:
+        bind = None if key.local_address is None else (key.local_address, 0)
+        is_for_tls = key.tls is not None or (
+            key.via is not None and key.via.proxy.scheme == "https"
+        )
 
         def attempt(address: str) -> Deferred[Any]:
             factory = _LandingFactory()
@@ -157,7 +164,7 @@ class Dialer:
             factory.connector = connect(address, port, factory, None, bind)
             return factory.landed
 
-        return await first_of(interleaved(addresses), attempt, self._reactor)
+        return await first_of(interleaved(addresses), attempt, self._reactor, port)
 
     def _connect_tcp(
         self, address: str, port: int, factory: Any, _: None, bind: Any
@@ -318,7 +325,9 @@ class _This(Factory[Any]):
         return self._protocol
 
 
-def facts_of(transport: Any, disk: DiskThreads) -> ConnectionFacts:
+def facts_of(
+    transport: Any, disk: DiskThreads, dialing: DialTimes | None = None
+) -> ConnectionFacts:
     """Return what can be said of a connection just made."""
     tls = None
     if ISSLTransport.providedBy(transport):
@@ -327,6 +336,7 @@ def facts_of(transport: Any, disk: DiskThreads) -> ConnectionFacts:
         peer=_address_of(transport.getPeer()),
         local=_pair_of(transport.getHost()),
         tls=tls,
+        dialing=dialing,
         disk=disk,
     )
 

@@ -87,6 +87,20 @@ class Exchange:
         """Go on with *connection*: it is ours until the exchange is over."""
         connection.send(self)
 
+    # What there is to note: see TimedExchange. The shortest way passes by all of it.
+
+    def begin(self, now: float) -> None:
+        """It begins later than the call that it is a part of."""
+
+    def request_sent(self) -> None:
+        """All of the request is sent."""
+
+    def response_started(self) -> None:
+        """The head of the final response is there."""
+
+    def response_ended(self) -> None:
+        """The last byte of the response is there."""
+
     def answered(self, response: ClientResponse) -> None:
         """Give *response*: it is complete, or streams."""
         self.is_over = True

@@ -58,7 +58,11 @@ class _Ferried:
         self.content_type = content_type
         self.data = content.data
         self.length = content.length
-        self.can_replay = content.can_replay
+
+    @property
+    def can_replay(self) -> bool:
+        """See Content."""
+        return self._content.can_replay
 
     def open(self) -> _FerriedPieces:
         """See Content."""

@@ -38,15 +38,17 @@ def first_of(
     addresses: Sequence[str],
     attempt: Callable[[str], Deferred[Any]],
     clock: IReactorTime,
+    port: int,
 ) -> Deferred[Any]:
     """Return what the first *attempt* that succeeds gives; the others are cancelled.
 
     The next address has its turn when the one before has failed, or after a while
     without an answer, while the one before goes on.
 
+    :param port: for the message of the error.
     :raises ConnectFailed: when all have failed; its cause is the first failure.
     """
-    race = _Race(addresses, attempt, clock)
+    race = _Race(addresses, attempt, clock, port)
     race.start_next()
     return race.outcome
 
@@ -57,8 +59,10 @@ class _Race:
         addresses: Sequence[str],
         attempt: Callable[[str], Deferred[Any]],
         clock: IReactorTime,
+        port: int,
     ) -> None:
         self._left = list(addresses)
+        self._port = port
         self._attempt = attempt
         self._clock = clock
         self._running: list[Deferred[Any]] = []
@@ -100,7 +104,8 @@ class _Race:
         elif not self._running:
             self._stop()
             tried = "; ".join(
-                f"{address}: {error}" for address, error in self._failures
+                f"{address} port {self._port}: {error}"
+                for address, error in self._failures
             )
             error = ConnectFailed(f"no connection could be made to {tried}")
             error.__cause__ = self._failures[0][1]

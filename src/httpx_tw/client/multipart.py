@@ -99,8 +99,8 @@ class MultipartBody:
 
     @property
     def can_replay(self) -> bool:
-        """Whether it can be sent a second time."""
-        return all(part.can_replay for part in self._parts)
+        """See Content."""
+        return not self._is_read or all(part.can_replay for part in self._parts)
 
     @property
     def data(self) -> bytes | None:

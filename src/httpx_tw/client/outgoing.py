@@ -26,6 +26,7 @@ class OutgoingRequest:
     __slots__ = (
         "content",
         "decodes",
+        "expects_continue",
         "head",
         "headers",
         "is_idempotent",
@@ -57,6 +58,11 @@ class OutgoingRequest:
         """Most bytes that reading its response whole may take."""
         self.decodes = True
         """Content codings of the response are undone. For an Agent they are not."""
+        self.expects_continue = content is not None and any(
+            name.lower() == b"expect" and value.lower() == b"100-continue"
+            for name, value in headers
+        )
+        """The body waits until the server wants it: the caller said ``Expect``."""
         self.is_idempotent = is_idempotent(
             method, [name.decode("latin-1").lower() for name, _ in headers]
         )

@@ -51,10 +51,11 @@ DEFAULT_MAX_CONCURRENCY: Final = 16
 class Requester(Protocol):
     """What a client must have: Client does, and so may a fake."""
 
-    def request(self, method: str, url: str, **options: Any) -> Awaitable[Any]:
+    # Any arguments, for type checkers take no named ones for ``**options``.
+    def request(self, *method_and_url: Any, **options: Any) -> Awaitable[Any]:
         """Send a request, and return a Deferred or coroutine of its response.
 
-        The response has its ``status`` and its body.
+        Called with method and URL. The response has its ``status`` and its body.
         """
 
 

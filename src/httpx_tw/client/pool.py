@@ -19,6 +19,7 @@ from httpx_tw.client.timeouts import DEFAULT_TIMEOUT
 from httpx_tw.client.wire import Phase
 from httpx_tw.errors import (
     ClientClosed,
+    ConfigurationError,
     ConnectFailed,
     ConnectTimeout,
     HTTPXError,
@@ -81,6 +82,7 @@ class ConnectionPool:
     :param reactor: None: the one that is installed when the first request is made.
     :param contexts: where TLS contexts and sessions come from; None: its own.
     :param dialer: what makes connections; None: a Dialer, with *contexts*.
+    :raises ConfigurationError: *config* is something else.
     """
 
     def __init__(
@@ -91,6 +93,8 @@ class ConnectionPool:
         contexts: ClientContexts | None = None,
         dialer: MakesConnections | None = None,
     ) -> None:
+        if not isinstance(config, PoolConfig | None):
+            raise ConfigurationError(f"not a PoolConfig: {config!r}")
         self.config = PoolConfig() if config is None else config
         self.limits = RESPONSE_LIMITS
         self.parser = ResponseHeadParser(self.limits)
@@ -231,6 +235,11 @@ class ConnectionPool:
             connection.fail(
                 ClientClosed("the connection was given back"), DropReason.CANCELLED
             )
+
+    @property
+    def requests(self) -> int:
+        """How many requests there were since the beginning, with those that failed."""
+        return self._slots.requests
 
     def stats(self) -> PoolStatistics:
         """Return the figures of this moment."""

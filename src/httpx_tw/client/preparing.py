@@ -102,6 +102,13 @@ class Draft:
             self.cookies = None
             self.auth = None
 
+    def expect_nothing(self) -> bool:
+        """Wait for no 100 (Continue) any more; return whether it did."""
+        expected = b"expect" in self.given
+        self.fields = [pair for pair in self.fields if pair[0].lower() != b"expect"]
+        self.given -= {b"expect"}
+        return expected
+
     @property
     def auth_request(self) -> AuthRequest:
         """What an Auth is told of it."""

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
     from httpx_tw.client.urls import URL
 
-__all__ = ["REDIRECT_STATUSES", "Redirect", "RedirectPolicy", "next_request"]
+__all__ = [
+    "REDIRECT_STATUSES",
+    "Redirect",
+    "RedirectPolicy",
+    "next_request",
+    "redirect_policy_from",
+]
 
 REDIRECT_STATUSES: Final = frozenset({301, 302, 303, 307, 308})
 """Not 300, which asks a person to choose, nor 304 to 306, which lead nowhere."""
@@ -72,6 +78,19 @@ class RedirectPolicy:
     def strict(cls) -> Self:
         """Return a policy that stays at the origin, and with the method."""
         return cls(preserve_method=True, allow_cross_origin=False)
+
+
+def redirect_policy_from(
+    value: bool | RedirectPolicy,
+    max_redirects: int,
+) -> RedirectPolicy:
+    """Return what *value* means: whether to follow, no more than so many.
+
+    :raises ConfigurationError: see RedirectPolicy.
+    """
+    if isinstance(value, RedirectPolicy):
+        return value
+    return RedirectPolicy(follow_redirects=bool(value), max_redirects=max_redirects)
 
 
 @dataclass(slots=True)

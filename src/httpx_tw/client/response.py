@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from httpx_tw.client.body import ResponseBody
     from httpx_tw.client.outgoing import OutgoingRequest
     from httpx_tw.client.saving import Progress
+    from httpx_tw.client.timing import DialTimes, Timing
     from httpx_tw.client.urls import URL
     from httpx_tw.protocol.events import ResponseHead
 
@@ -78,6 +79,9 @@ class ConnectionFacts:
     tls: TLSFacts | None
     """None: it is not encrypted."""
 
+    dialing: DialTimes | None = field(default=None, repr=False, compare=False)
+    """When the phases of making it were over. None: nobody looked."""
+
     disk: DiskThreads = field(default_factory=DiskThreads, repr=False, compare=False)
     """What files are written by that its responses are saved to."""
 
@@ -97,6 +101,8 @@ class ClientResponse:
     """The responses that redirected here, in order; their bodies were read."""
     elapsed = 0.0
     """Seconds from the call to the response; to its head if it streams."""
+    timing: Timing | None = None
+    """When its phases were over. None: the client was not asked for it."""
     stream: ResponseBody | None = None
     """The body on its way; None: it was read from the start."""
     _headers: Headers | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeAlias
+from weakref import WeakKeyDictionary
 
 from httpx_tw.client.dates import parse_date
 from httpx_tw.errors import ConfigurationError
@@ -11,7 +12,15 @@ from httpx_tw.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["RetryBudget", "RetryPolicy", "is_idempotent", "parse_retry_after"]
+__all__ = [
+    "RetryBudget",
+    "RetryBudgetInput",
+    "RetryPolicy",
+    "is_idempotent",
+    "parse_retry_after",
+    "retry_budget_from",
+    "retry_policy_from",
+]
 
 _IDEMPOTENT: Final = frozenset("GET HEAD OPTIONS TRACE PUT DELETE".split())
 
@@ -157,18 +166,26 @@ class RetryPolicy:
         return self.delay(retries + 1, chance)
 
 
+class CountsRequests(Protocol):
+    """What a budget looks at to see how many requests there were: a pool."""
+
+    @property
+    def requests(self) -> int:
+        """How many were sent since the beginning."""
+
+
 class RetryBudget:
     """Keeps retries a small part of all requests.
 
     Else they keep a server down that would recover from its overload without them.
     Each request pays *ratio* of a retry in, each retry takes one out; *reserve* is how
     many it holds, and how many there are to begin with. One for a client, or one for
-    several. Not thread-safe; used on the reactor thread.
+    several: then they share it. Not thread-safe; used on the reactor thread.
 
     :raises ConfigurationError: when *ratio* or *reserve* is negative.
     """
 
-    __slots__ = ("_left", "_ratio", "_reserve")
+    __slots__ = ("_counted", "_left", "_ratio", "_reserve")
 
     def __init__(self, ratio: float = 0.2, reserve: float = 100.0) -> None:
         if not (ratio >= 0 and reserve >= 0):
@@ -176,22 +193,66 @@ class RetryBudget:
         self._ratio = ratio
         self._reserve = reserve
         self._left = reserve
+        self._counted: WeakKeyDictionary[CountsRequests, int] = WeakKeyDictionary()
 
     @property
     def left(self) -> float:
         """How many retries there would be now."""
+        self._count()
         return self._left
 
-    def deposit(self) -> None:
-        """Count a request, its first try."""
-        self._left = min(self._left + self._ratio, self._reserve)
+    def deposit(self, requests: int = 1) -> None:
+        """Count *requests*, each at its first try."""
+        self._left = min(self._left + requests * self._ratio, self._reserve)
+
+    def watch(self, pool: CountsRequests) -> None:
+        """Count the requests of *pool* from now on; watched already is fine.
+
+        Nothing is done at each of them: they are counted when one is to be retried.
+        """
+        self._counted.setdefault(pool, pool.requests)
 
     def try_withdraw(self) -> bool:
         """Take one retry out and return True; or False: there is none."""
+        self._count()
         if self._left < 1:
             return False
         self._left -= 1
         return True
+
+    def _count(self) -> None:
+        for pool, counted in list(self._counted.items()):
+            if pool.requests != counted:
+                self.deposit(pool.requests - counted)
+                self._counted[pool] = pool.requests
+
+
+RetryBudgetInput: TypeAlias = RetryBudget | float | None
+"""A budget; a number, the ratio of one with the usual reserve; 0 or None: no limit."""
+
+
+def retry_budget_from(value: RetryBudgetInput) -> RetryBudget | None:
+    """Return what *value* means; None: retries are not limited together.
+
+    :raises ConfigurationError: see RetryBudget; also for what is no number.
+    """
+    if value is None or isinstance(value, RetryBudget):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigurationError(f"retry_budget: expected a number, got {value!r}")
+    return RetryBudget(value) if value else None
+
+
+def retry_policy_from(value: int | RetryPolicy | None) -> RetryPolicy:
+    """Return what *value* means: how often at most; 0 or None: never.
+
+    :raises ConfigurationError: see RetryPolicy.
+    """
+    if isinstance(value, RetryPolicy):
+        return value
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ConfigurationError(f"retries: expected a number, got {value!r}")
+    return RetryPolicy(max_retries=value) if value else RetryPolicy.none()
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:

@@ -340,6 +340,11 @@ class Slots(Generic[C, W]):
         """Return whoever waits, of each key in the order of asking."""
         return [w for place in self._places.values() for w in place.waiters]
 
+    @property
+    def requests(self) -> int:
+        """How many have had a connection, or none because its dial failed."""
+        return self._dialed + self._reused + self._dials_failed
+
     def host_count(self, host: str, port: int) -> int:
         """Return how many slots are taken by connections to *host* and *port*."""
         return sum(

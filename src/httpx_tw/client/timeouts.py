@@ -41,6 +41,12 @@ class Timeout:
     """All of it, with redirects, retries and the body: TotalTimeout. Turn it off for
     responses that go on and on. 5 minutes, as aiohttp."""
 
+    expect: float | None = 1.0
+    """A request with ``Expect: 100-continue`` waits for the server's 100; then its body
+    is sent all the same, for there are servers that never say it (RFC 9110 section
+    10.1.1). 1 s, as curl and Go; exact, and no error. 0 or None: wait as long as
+    *read*."""
+
     interval: float = field(init=False, repr=False, compare=False)
     """How often it wants to be looked at, in seconds."""
 
@@ -59,7 +65,9 @@ class Timeout:
             elif not value > 0:  # this way round NaN is refused too
                 raise ConfigurationError(f"{each.name} must not be negative: {value}")
         shortest = min(
-            float(getattr(self, each.name)) for each in fields(self) if each.init
+            float(getattr(self, each.name))
+            for each in fields(self)
+            if each.init and each.name != "expect"  # it has a timer of its own
         )
         interval = min(_MAX_INTERVAL, max(_MIN_INTERVAL, shortest / 4))
         object.__setattr__(self, "interval", interval)

@@ -33,6 +33,13 @@ __all__ = ["Phase", "Wire", "WireOwner"]
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds an orderly end may take until it is a disorderly one."""
 
+MAX_INTERIM: Final = 16
+"""1xx responses before the final one: more is no server, it is a flood."""
+
+DRAIN_LIMIT: Final = 64 * 1024
+"""Bytes of an unwanted body that are read to keep the connection; a new one costs a
+round trip or two, and TLS."""
+
 # Ends after which the server may still want to hear a goodbye.
 _ORDERLY: Final = {
     DropReason.IDLE_TOO_LONG,
@@ -121,6 +128,11 @@ class Wire:
         self.is_dropped = False
         self.is_lent = False
         """It is in somebody's hands: see ConnectionPool.get_connection."""
+
+    @property
+    def reactor(self) -> Any:
+        """Where it lives: its pool's."""
+        return self._owner.reactor
 
     # Called by Twisted: IProtocol, IHandshakeListener
 

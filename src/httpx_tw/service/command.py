@@ -1,4 +1,4 @@
-"""The console script: ``httpx-tw module:app --port 8080``, in the foreground."""
+"""The console script: ``httpx-tw module:app --port 8080``, or ``httpx-tw get URL``."""
 
 from __future__ import annotations
 
@@ -29,11 +29,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     everything has been drained; 1, after one line on standard error, when it could not
     start.
 
+    With ``get`` for its first word it sends a request instead: see
+    :mod:`httpx_tw.service.get`. (An application of a module of that name: ``get:app``.)
+
     :param arguments: None: those of the process.
     """
+    words = sys.argv[1:] if arguments is None else arguments
+    if words and words[0] == "get":
+        # Imported late: a server needs no client.
+        from httpx_tw.service.get.command import main as get
+
+        return get(words[1:])
     options = Options()  # type: ignore[no-untyped-call]  # Twisted has no types for it
     try:
-        options.parseOptions(arguments)
+        options.parseOptions(words)
         reactor = reactor_of_this_process()
         check_addresses(reactor, options.configuration.addresses)
         service = make_service(options.configuration, reactor)
