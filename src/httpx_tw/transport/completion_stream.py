@@ -91,8 +91,7 @@ class CompletionStream(tcp.Connection):
                 self._hold(result)
             return None
         if result is None:
-            self.take_turn()
-            return
+            return self.take_turn()
         self._receiving = 0
         self._is_stopping = False
         if result in _ENDED_BY_US:
