@@ -186,7 +186,8 @@ class Ring:
         :raises ValueError: when *user_data* is in use for a buffer, or not positive.
         """
         view = (ctypes.c_char * memoryview(buffer).nbytes).from_buffer(buffer)  # type: ignore[type-var]  # mypy: any Buffer does
-        self._submit_buffer(READ, fd, view, len(view), user_data, offset)
+        address = ctypes.addressof(view)
+        self._submit(READ, fd, view, address, len(view), user_data, offset)
 
     def submit_write(
         self, fd: int, buffer: Buffer, user_data: int, offset: int = CURRENT_POSITION
@@ -198,16 +199,22 @@ class Ring:
         :raises ValueError: as for submit_read.
         """
         content = bytes(buffer)
-        self._submit_buffer(
-            WRITE, fd, ctypes.c_char_p(content), len(content), user_data, offset
-        )
+        view = ctypes.c_char_p(content)
+        address = ctypes.c_void_p.from_buffer(view).value or 0
+        self._submit(WRITE, fd, view, address, len(content), user_data, offset)
 
-    def _submit_buffer(
-        self, opcode: int, fd: int, view: Any, size: int, user_data: int, offset: int
+    def _submit(  # noqa: PLR0917  # a record, as push takes it
+        self,
+        opcode: int,
+        fd: int,
+        view: Any,
+        address: int,
+        size: int,
+        user_data: int,
+        offset: int,
     ) -> None:
         if user_data in self._buffers:
             raise ValueError(f"user_data {user_data} is in use")
-        address = ctypes.cast(view, ctypes.c_void_p).value or 0
         self.push(opcode, 0, 0, fd, offset, address, size, 0, _checked(user_data))
         self._buffers[user_data] = view
 

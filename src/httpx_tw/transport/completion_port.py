@@ -55,6 +55,8 @@ class CompletionPort(StreamPort):
             return
         self._accepting = 0
         self._is_stopping = False
+        if not self.connected:
+            return
         self._settle_later()
         number = -result
         if number in EXHAUSTED:
