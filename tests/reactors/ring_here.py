@@ -16,4 +16,4 @@ def _refusal() -> str:
 
 
 REFUSAL = _refusal()
-"""Empty: there is a ring. A kernel's refusal is no missing tool: nothing installs it."""
+"""Empty: there is a ring. A kernel's refusal is no missing tool: none installs it."""

@@ -152,7 +152,13 @@ class CompletionsTests(SynchronousTestCase):
         senders = [Sender(ours, b"%d" % n) for n, (ours, _) in enumerate(pairs)]
         self.completions.senders += senders
         assert self.turn() == []
-        assert [theirs.recv(10) for _, theirs in pairs] == [b"0", b"1", b"2", b"3", b"4"]
+        assert [theirs.recv(10) for _, theirs in pairs] == [
+            b"0",
+            b"1",
+            b"2",
+            b"3",
+            b"4",
+        ]
         assert all(sender.back == [] for sender in senders)
 
     def test_what_falls_short_goes_back_before_anybody_is_told(self) -> None:

@@ -1,4 +1,4 @@
-"""The reactor over io_uring: Twisted's tests, a refusal, and what it does by the ring."""
+"""The reactor over io_uring: Twisted's tests, refusals, and what the ring does."""
 
 from __future__ import annotations
 
@@ -63,8 +63,9 @@ filter = ctypes.create_string_buffer(
     struct.pack("HxxxxxxP", len(steps), ctypes.addressof(held)))
 libc = ctypes.CDLL(None, use_errno=True)
 long = ctypes.c_ulong
-assert not libc.prctl(PR_SET_NO_NEW_PRIVS, long(1), long(0), long(0), long(0))
-assert not libc.prctl(PR_SET_SECCOMP, long(SECCOMP_MODE_FILTER), filter, long(0), long(0))
+none = [long(0)] * 3
+assert not libc.prctl(PR_SET_NO_NEW_PRIVS, long(1), *none)
+assert not libc.prctl(PR_SET_SECCOMP, long(SECCOMP_MODE_FILTER), filter, *none[1:])
 sys.argv[:] = ["twistd", "-n", "--pidfile=", "--reactor=httpx-uring", "httpx-tw",
                "--port", "0", "--app", "asked:app"]
 open("asked.py", "w").write(
@@ -99,7 +100,9 @@ class Refusals(SynchronousTestCase):
         refused = mock.Mock(side_effect=RingRefused(errno.EPERM))
         with (
             mock.patch.object(io_uring, "UringReactor", refused),
-            mock.patch.object(io_uring, "EpollReactor", mock.Mock(return_value="epoll")),
+            mock.patch.object(
+                io_uring, "EpollReactor", mock.Mock(return_value="epoll")
+            ),
             mock.patch.object(io_uring, "installReactor") as install,
         ):
             io_uring.install()

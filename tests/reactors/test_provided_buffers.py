@@ -40,8 +40,9 @@ class ProvidedBuffersTests(SynchronousTestCase):
             self.addCleanup(end.close)
 
     def receive(self) -> None:
+        fd = self.ours.fileno()
         self.ring.push(
-            RECV, BUFFER_SELECT, RECV_MULTISHOT, self.ours.fileno(), 0, 0, 0, 0, 1, GROUP
+            RECV, BUFFER_SELECT, RECV_MULTISHOT, fd, 0, 0, 0, 0, 1, GROUP
         )  # fmt: skip
 
     def found(self) -> list[tuple[int, int, int]]:
@@ -86,7 +87,7 @@ class ProvidedBuffersTests(SynchronousTestCase):
     def test_they_may_come_back_in_any_order(
         self, order: list[int], rounds: int
     ) -> None:
-        if not self.buffers._order == list(range(COUNT)):
+        if self.buffers._order != list(range(COUNT)):
             self.buffers._order = list(range(COUNT))
             for number in range(COUNT):
                 self.buffers._write(number, number)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import gc
+import mmap
 import os
 import signal
 import socket
@@ -18,6 +20,7 @@ import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from httpx_tw.reactors import ring as rings
+from httpx_tw.reactors import ring_calls
 from httpx_tw.reactors.ring import (
     HAS_MORE,
     SEND,
@@ -72,7 +75,8 @@ class RingTests(SynchronousTestCase):
 
     def test_what_is_written_arrives(self) -> None:
         ours, theirs = self.pair()
-        for number, content in enumerate((b"one", bytearray(b"two"), memoryview(b"3"))):
+        contents: list[Any] = [b"one", bytearray(b"two"), memoryview(b"3")]
+        for number, content in enumerate(contents):
             self.ring.submit_write(ours.fileno(), content, number + 1)
         results = {done.user_data: done.result for done in self.completions(3)}
         assert results == {1: 3, 2: 3, 3: 1}
@@ -202,7 +206,8 @@ class RingTests(SynchronousTestCase):
         buffer = bytearray(10)
         self.ring.submit_read(ours.fileno(), buffer, 7)
         self.ring.submit()
-        with mock.patch.object(rings, "_kept_for_ever", kept := []):
+        kept: list[Any] = []
+        with mock.patch.object(rings, "_kept_for_ever", kept):
             thread = threading.Thread(target=self.ring.close)
             thread.start()
             thread.join()
@@ -240,7 +245,7 @@ class RingTests(SynchronousTestCase):
 
     def test_memory_that_is_short_for_a_moment_is_waited_for(self) -> None:
         ours, theirs = self.pair()
-        enter = rings.ring_enter
+        enter = ring_calls.ring_enter
         shortages = [errno.EAGAIN, errno.EBUSY]
 
         def short(*arguments: int) -> int:
@@ -256,7 +261,7 @@ class RingTests(SynchronousTestCase):
 
     def test_what_is_taken_in_parts_is_submitted_whole(self) -> None:
         ours, theirs = self.pair()
-        enter = rings.ring_enter
+        enter = ring_calls.ring_enter
 
         def one_by_one(fd: int, count: int, *rest: int) -> int:
             return enter(fd, min(count, 1), *rest)
@@ -270,13 +275,13 @@ class RingTests(SynchronousTestCase):
     # A send that does not wait: see completions.py
 
     def send(self, fd: int, buffer: Any, number: int) -> None:
-        at = rings.ctypes.addressof(buffer)
+        at = ctypes.addressof(buffer)
         size = len(buffer)
         self.ring.push(SEND, SKIP_SUCCESS, 0, fd, 0, at, size, NOT_WAITING, number)
 
     def test_a_send_is_over_when_it_is_submitted(self) -> None:
         ours, theirs = self.pair()
-        buffer = rings.ctypes.create_string_buffer(b"before", 6)
+        buffer = ctypes.create_string_buffer(b"before", 6)
         self.send(ours.fileno(), buffer, 1)
         self.ring.submit()
         buffer.value = b"behind"
@@ -286,7 +291,7 @@ class RingTests(SynchronousTestCase):
     def test_a_send_that_falls_short_says_so_at_once(self) -> None:
         ours, theirs = self.pair()
         fill(ours)
-        buffer = rings.ctypes.create_string_buffer(1 << 20)
+        buffer = ctypes.create_string_buffer(1 << 20)
         self.send(ours.fileno(), buffer, 1)
         self.ring.submit()
         assert self.ring.reap() == [(1, -errno.EAGAIN, 0)]
@@ -366,7 +371,7 @@ class RingTests(SynchronousTestCase):
     def test_one_that_cannot_be_made_leaves_nothing(self) -> None:
         before = descriptors()
         with (
-            mock.patch.object(rings.mmap, "mmap", side_effect=OSError(12, "full")),
+            mock.patch.object(mmap, "mmap", side_effect=OSError(12, "full")),
             self.assertRaises(OSError),
         ):
             Ring()

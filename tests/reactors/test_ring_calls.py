@@ -78,7 +78,7 @@ def test_what_is_no_ring_is_refused_by_the_kernel() -> None:
         lambda: ring_enter(-1, 0, 0, 0, 0, 0),
         lambda: ring_register(-1, 0, 0, 0),
     ):
-        with pytest.raises(OSError) as caught:
+        with pytest.raises(OSError) as caught:  # noqa: PT011  # its errno is looked at
             call()
         # Where all of it is forbidden, that is said first.
         expected = {errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.EPERM}

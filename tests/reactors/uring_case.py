@@ -72,7 +72,7 @@ class UringCase(SynchronousTestCase):
             return made
 
         listening = ListeningReactor(self.reactor, self.gate, 1024)
-        factory = Factory.forProtocol(build)  # type: ignore[arg-type]  # called alike
+        factory = Factory.forProtocol(build)
         port: Any = listening.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(self.end, port)
         return port

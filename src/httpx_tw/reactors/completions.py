@@ -1,9 +1,9 @@
 """What a ring is asked for by streams and ports, and who is told what came of it.
 
 The order of a batch: all that is wanted is submitted, with all that is to be sent, by
-the one call that waits. What has completed is then taken off the ring, copied out of the
-buffers, and queued; only after that does any code but ours run. So there is no moment at
-which somebody could free, cancel or reuse what the kernel works with.
+the one call that waits. What has completed is then taken off the ring, copied out of
+the buffers, and queued; only after that does any code but ours run. So there is no
+moment at which somebody could free, cancel or reuse what the kernel works with.
 
 A send is tried once and never waits in the kernel (MSG_DONTWAIT): when the call returns
 it is over, its memory is free, and it has a completion only if it fell short.
@@ -89,8 +89,9 @@ class Completions:
         """See the protocol."""
         number = self._latest = self._latest + 1
         self._owners[number] = stream
+        fd = stream.fileno()
         self.ring.push(
-            RECV, BUFFER_SELECT, RECV_MULTISHOT, stream.fileno(), 0, 0, 0, 0, number, GROUP
+            RECV, BUFFER_SELECT, RECV_MULTISHOT, fd, 0, 0, 0, 0, number, GROUP
         )  # fmt: skip
         return number
 
@@ -175,7 +176,7 @@ class Completions:
             self._used = 0
         return is_ready
 
-    def _sorted_out(
+    def _sorted_out(  # noqa: C901  # a branch a kind of completion
         self, found: list[tuple[int, int, int]]
     ) -> tuple[list[tuple[Any, Any]], bool]:
         """Return who is to be told what; several receives of a stream are one."""
@@ -195,7 +196,7 @@ class Completions:
                         previous = number
                     if flags & HAS_MORE:
                         continue
-                    result = -errno.ECANCELED  # noqa: PLW2901  # it ends, but not the stream
+                    result = -errno.ECANCELED  # it ends, but not the stream
             if number == _READINESS:
                 is_ready = True
             elif number & _SEND:

@@ -67,9 +67,9 @@ class UringReactor(LeanReactor):
         senders = [each for each in self.completions.senders if each._is_sender]  # noqa: SLF001  # its own flag
         return [*super().getWriters(), *senders]
 
-    def disconnectAll(self) -> None:
-        """Disconnect everybody, when the loop is over: the ring lets go of them, too."""
-        super().disconnectAll()  # type: ignore[no-untyped-call]  # Twisted's
+    def disconnectAll(self) -> None:  # noqa: N802  # Twisted calls it
+        """Disconnect everybody, when the loop is over; and have the ring let go."""
+        super().disconnectAll()
         self.completions.ring.submit()
 
     # IReactorDaemonize: a ring is not inherited by a child process

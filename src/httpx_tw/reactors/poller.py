@@ -95,8 +95,10 @@ class Poller(ABC):
 
     _is_closed = True  # until it is made
 
-    completed: Collection[tuple[Any, Any]] = ()
-    """What is over, besides; of a poller that completes operations: see UringPoller."""
+    @property
+    def completed(self) -> Collection[tuple[Any, Any]]:
+        """What is over, besides; of a poller that completes operations: UringPoller."""
+        return ()
 
     def __init__(self) -> None:
         self._masks: dict[int, int] = {}

@@ -27,17 +27,17 @@ import mmap
 import os
 import struct
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
 from httpx_tw.reactors.ring_calls import (
-    RingRefused,
     ring_enter,
     ring_register,
     ring_setup,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Callable
+    # collections.abc.Buffer is Python 3.12's.
+    Buffer: TypeAlias = "bytes | bytearray | memoryview | mmap.mmap"
 
 __all__ = ["Completion", "Ring"]
 
@@ -85,8 +85,8 @@ _OFFSET_SQES: Final = 0x10000000
 # struct io_uring_params: our wishes, the kernel's answer, where what is in the ring.
 _PARAMETERS: Final = struct.Struct("<7I12x" + "7I4x8x" * 2)
 
-# struct io_uring_sqe, up to the fields that are always 0 here: opcode, flags, ioprio, fd,
-# off, addr, len, the operation's flags, user_data, buf_group.
+# struct io_uring_sqe, up to the fields that are always 0 here: opcode, flags, ioprio,
+# fd, off, addr, len, the operation's flags, user_data, buf_group.
 _REQUEST: Final = struct.Struct("<BBHiQQIIQQ")
 _REQUEST_SIZE: Final = 64
 
@@ -94,7 +94,8 @@ _COMPLETION: Final = struct.Struct("<QiI")
 """struct io_uring_cqe: user_data, res, flags."""
 _COMPLETION_SIZE: Final = _COMPLETION.size
 
-# struct io_uring_getevents_arg and, behind it, the struct __kernel_timespec it points to.
+# struct io_uring_getevents_arg and, behind it, the struct __kernel_timespec that it
+# points to.
 _ARGUMENT: Final = struct.Struct("<QIIQqq")
 _ARGUMENT_SIZE: Final = 24
 
@@ -125,8 +126,8 @@ class Ring:
     """Requests in, completions out. One thread uses it: the first that enters.
 
     :param entries: requests that can wait to be submitted; a power of two.
-    :param completions: completions that can wait to be fetched, before the kernel has to
-        take memory for them; a power of two.
+    :param completions: completions that can wait to be fetched, before the kernel has
+        to take memory for them; a power of two.
     :raises RingRefused: when the kernel gives none.
     """
 
@@ -185,16 +186,16 @@ class Ring:
 
         :raises ValueError: when *user_data* is in use for a buffer, or not positive.
         """
-        view = (ctypes.c_char * memoryview(buffer).nbytes).from_buffer(buffer)  # type: ignore[type-var]  # mypy: any Buffer does
+        view = (ctypes.c_char * memoryview(buffer).nbytes).from_buffer(buffer)
         address = ctypes.addressof(view)
         self._submit(READ, fd, view, address, len(view), user_data, offset)
 
     def submit_write(
         self, fd: int, buffer: Buffer, user_data: int, offset: int = CURRENT_POSITION
     ) -> None:
-        """Ask for a write of *buffer*, as write(2) or pwrite(2) does: fewer bytes may go.
+        """Ask for a write of *buffer*, as write(2) or pwrite(2) does.
 
-        What is not bytes is copied.
+        Fewer bytes may go. What is not bytes is copied.
 
         :raises ValueError: as for submit_read.
         """
@@ -203,7 +204,7 @@ class Ring:
         address = ctypes.c_void_p.from_buffer(view).value or 0
         self._submit(WRITE, fd, view, address, len(content), user_data, offset)
 
-    def _submit(  # noqa: PLR0917  # a record, as push takes it
+    def _submit(  # noqa: PLR0913, PLR0917  # a record, as push takes it
         self,
         opcode: int,
         fd: int,
@@ -242,7 +243,7 @@ class Ring:
             ASYNC_CANCEL, SKIP_SUCCESS, 0, -1, 0, _checked(user_data), 0, flags, NOBODY
         )
 
-    def push(  # noqa: PLR0917  # the record's fields, in its order
+    def push(  # noqa: PLR0913, PLR0917  # the record's fields, in its order
         self,
         opcode: int,
         flags: int,
@@ -255,7 +256,7 @@ class Ring:
         user_data: int,
         group: int = 0,
     ) -> None:
-        """Put a request into the queue. What it points to must last until it is over."""
+        """Queue a request. What it points to must last until it is over."""
         tail = self._tail
         if tail - self._submitted == self._entries:
             self.submit()
@@ -305,7 +306,7 @@ class Ring:
                     return []
 
     def enter(self, wait_for: int, timeout: float | None) -> None:
-        """Submit all requests; wait for *wait_for* completions, or for *timeout* seconds.
+        """Submit all requests; wait for *wait_for* completions, or *timeout* seconds.
 
         None: for ever; 0 or less: not at all. A signal ends the wait, and its Python
         function has been called on return.
@@ -388,8 +389,9 @@ class Ring:
 
     def _cancel_all(self) -> None:
         try:
+            everything = _CANCEL_ANY | _CANCEL_ALL
             self.push(
-                ASYNC_CANCEL, SKIP_SUCCESS, 0, -1, 0, 0, 0, _CANCEL_ANY | _CANCEL_ALL, NOBODY
+                ASYNC_CANCEL, SKIP_SUCCESS, 0, -1, 0, 0, 0, everything, NOBODY
             )  # fmt: skip
             self.submit()
             while self._buffers:

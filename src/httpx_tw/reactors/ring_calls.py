@@ -78,7 +78,9 @@ def ring_enter(
 
     :raises OSError: ETIME and EINTR are usual ends of waiting.
     """
-    submitted = int(_syscall(_ENTER, fd, to_submit, min_complete, flags, argument, size))
+    submitted = int(
+        _syscall(_ENTER, fd, to_submit, min_complete, flags, argument, size)
+    )
     if submitted < 0:
         raise _failure()
     return submitted

@@ -1,16 +1,15 @@
 """A poller over a ring: what epoll says is ready, and what the ring has completed.
 
-Readiness stays epoll's business, whose descriptor is watched by the ring. A poll request
-of the ring for each descriptor (POLL_ADD) would hold the file open: one that somebody
-closes would not be closed until the request is cancelled, and its peer would hear
-nothing. It would also be a request for each event, since one that goes on by itself
-reports changes, and a poller reports states. See docs/explanation/io-uring.md.
+Readiness stays epoll's business, whose descriptor is watched by the ring. A poll
+request of the ring for each descriptor (POLL_ADD) would hold the file open: one that
+somebody closes would not be closed until the request is cancelled, and its peer would
+hear nothing. It would also be a request for each event, since one that goes on by
+itself reports changes, and a poller reports states. See docs/decisions/io-uring.md.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from httpx_tw.reactors.completions import Completions
@@ -18,6 +17,7 @@ from httpx_tw.reactors.poller import EpollPoller
 from httpx_tw.reactors.ring import Ring
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
 
 __all__ = ["UringPoller"]
@@ -57,8 +57,8 @@ class UringPoller(EpollPoller):
             if is_ready:
                 self._is_watched = False
                 return super()._poll(0.0)
-            if completions.completed or deadline is not None and (
-                (timeout := deadline - time.monotonic()) <= 0
+            if completions.completed or (
+                deadline is not None and ((timeout := deadline - time.monotonic()) <= 0)
             ):
                 return list(self._always_ready.items())
 

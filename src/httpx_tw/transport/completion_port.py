@@ -41,8 +41,10 @@ class CompletionPort(StreamPort):
 
     # Called by the reactor
 
-    def completed(self, result: int) -> None:
+    def completed(self, result: int | None) -> None:
         """Take a descriptor, or the errno with which accepting has ended.
+
+        None: it is our turn.
 
         :raises OSError: when the listening socket is broken.
         """
@@ -80,7 +82,7 @@ class CompletionPort(StreamPort):
             self._accepting = completions.accept(self)
 
     def start_over(self) -> None:
-        """Begin anew with the reactor's new ``completions``: nothing accepts any more."""
+        """Begin anew with the reactor's new ``completions``."""
         self._accepting = 0
         self._is_stopping = False
         if self._is_wanting:

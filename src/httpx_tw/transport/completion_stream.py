@@ -1,13 +1,13 @@
 """A stream whose bytes a reactor receives and sends for it, a batch at a time.
 
 A stock transport is told that it can read or write, and makes the system call itself.
-This one says what it wants; at the end of each batch the reactor compares that with what
-is going on, and asks the kernel for all of it at once. What was received while nobody
-wanted to read is held here, and delivered first.
+This one says what it wants; at the end of each batch the reactor compares that with
+what is going on, and asks the kernel for all of it at once. What was received while
+nobody wanted to read is held here, and delivered first.
 
-Small writes wait for the end of the batch. Whatever else there is to writing (a producer
-that waits, the end of a side, bytes that the socket did not take) is Twisted's doWrite,
-called in the stream's turn or when there is room.
+Small writes wait for the end of the batch. Whatever else there is to writing (a
+producer that waits, the end of a side, bytes that the socket did not take) is Twisted's
+own doWrite, called in the stream's turn or when there is room.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["CompletionServer", "CompletionStream", "Completions"]
 
 _OWN_TURN: Final = 8192
-"""Bytes up to which a write waits for the others of its batch. To send more is mostly to
-copy, and the peer can begin with it meanwhile."""
+"""Bytes up to which a write waits for the others of its batch. To send more is mostly
+to copy, and the peer can begin with it meanwhile."""
 
 
 _ENDED_BY_US: Final = {-errno.ECANCELED, -errno.ENOBUFS}
@@ -54,7 +54,7 @@ class Completions(Protocol):
         """
 
     def accept(self, port: Any) -> int:
-        """Go on accepting: ``completed`` is called with descriptors, as receive says."""
+        """Go on accepting: ``completed`` is called with descriptors; see receive."""
 
     def stop(self, number: int) -> None:
         """End what has this number. What came before is still delivered."""
@@ -128,7 +128,7 @@ class CompletionStream(tcp.Connection):
             self._receiving = completions.receive(self)
 
     def start_over(self) -> None:
-        """Begin anew with the reactor's new ``completions``: nothing receives any more."""
+        """Begin anew with the reactor's new ``completions``."""
         self._receiving = 0
         self._is_stopping = False
         if self._is_wanting:
@@ -140,7 +140,7 @@ class CompletionStream(tcp.Connection):
         """Deliver what was held, and write on, as if the reactor had said it can."""
         if self._is_sender:
             self._is_sender = False
-            why = self.doWrite()
+            why = self.doWrite()  # type: ignore[no-untyped-call]  # Twisted's
             if why or not self.connected:
                 return why
             if self._tempDataLen or self.dataBuffer:
@@ -194,7 +194,7 @@ class CompletionStream(tcp.Connection):
             or type(data) is not bytes
             or (self.producer is not None and not self.streamingProducer)
         ):
-            super().write(data)
+            super().write(data)  # type: ignore[no-untyped-call]  # Twisted's
             return
         size = len(data)
         if size > _OWN_TURN:
@@ -203,7 +203,7 @@ class CompletionStream(tcp.Connection):
             except OSError:
                 sent = 0  # doWrite meets it again
             if sent != size:
-                super().write(data[sent:] if sent else data)
+                super().write(data[sent:] if sent else data)  # type: ignore[no-untyped-call]  # Twisted's
         elif size and not self._writeDisconnected:
             self._tempDataBuffer.append(data)
             self._tempDataLen = size
