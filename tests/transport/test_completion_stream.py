@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import tempfile
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from httpx_tw.transport.file_sender import (
 from httpx_tw.transport.stream import can_half_close, unsent_bytes, writer_for
 from tests.reactors.test_poller import descriptors
 from tests.reactors.uring_case import Heard, UringCase
+from tests.transport.tls_pair import Serves
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -363,6 +365,51 @@ class Sending(UringCase):
         assert protocol.heard == sent
         client.close()
         self.spin(lambda: protocol.reason)
+
+
+class StartTLS(UringCase):
+    def test_it_speaks_twisteds_tls_from_then_on(self) -> None:
+        class Starts(Heard):
+            def dataReceived(self, data: bytes) -> None:
+                transport: Any = self.transport
+                if data == b"STARTTLS":
+                    transport.write(b"go")
+                    transport.startTLS(Serves())
+                else:
+                    super().dataReceived(data)
+                    transport.write(b"answer " * 3000)
+
+        protocol, client = self.connected(Starts)
+        client.send(b"STARTTLS")
+        assert self.read(client, 2) == b"go"
+        assert not can_send_files(protocol.transport)
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        secure = context.wrap_socket(client, do_handshake_on_connect=False)
+        self.addCleanup(secure.close)
+        self.spin(lambda: self.is_done(secure.do_handshake))
+        secure.send(b"question")
+        answer = bytearray()
+
+        def is_answered() -> bool:
+            self.is_done(lambda: answer.extend(secure.recv(65536)))
+            return len(answer) == 21_000
+
+        self.spin(is_answered)
+        assert protocol.heard == b"question"
+        protocol.transport.loseConnection()
+        self.spin(lambda: self.is_done(secure.unwrap))
+        self.spin(lambda: protocol.reason)
+        assert protocol.reason.check(ConnectionDone)
+
+    @staticmethod
+    def is_done(function: Callable[[], object]) -> bool:
+        try:
+            function()
+        except ssl.SSLWantReadError:
+            return False
+        return True
 
 
 class Files(UringCase):
