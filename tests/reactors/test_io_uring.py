@@ -271,9 +271,16 @@ class UringReactorTests(SynchronousTestCase):
     def test_the_end_of_the_loop_disconnects_all_and_lets_go(self) -> None:
         port = self.listening()
         client = self.connected(port)
-        self.reactor.callLater(0.05, self.reactor.stop)
+
+        def say_and_stop() -> None:
+            (stream,) = self.reactor.completions.wanting - {port}
+            stream.write(b"last words")
+            self.reactor.stop()
+
+        self.reactor.callLater(0.05, say_and_stop)
         reactors.run(self.reactor)
         client.setblocking(True)
         client.settimeout(10)
+        assert client.recv(10) == b"last words"
         assert client.recv(10) == b""
-        assert port.socket is None if hasattr(port, "socket") else True
+        assert not self.reactor.completions.wanting

@@ -377,7 +377,8 @@ class StartTLS(UringCase):
                     transport.startTLS(Serves())
                 else:
                     super().dataReceived(data)
-                    transport.write(b"answer " * 3000)
+                    # Less would wait for a timer of the installed reactor.
+                    transport.write(b"answer " * 10_000)
 
         protocol, client = self.connected(Starts)
         client.send(b"STARTTLS")
@@ -394,7 +395,7 @@ class StartTLS(UringCase):
 
         def is_answered() -> bool:
             self.is_done(lambda: answer.extend(secure.recv(65536)))
-            return len(answer) == 21_000
+            return len(answer) == 70_000
 
         self.spin(is_answered)
         assert protocol.heard == b"question"

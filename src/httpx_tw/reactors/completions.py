@@ -149,6 +149,8 @@ class Completions:
                 self.turns.append(sender)
                 continue
             size = len(data)
+            if not size:
+                continue  # it was asked for, and there is nothing
             if used + size > _ARENA:
                 ring.submit()
                 used = 0

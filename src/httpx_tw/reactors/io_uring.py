@@ -68,7 +68,13 @@ class UringReactor(LeanReactor):
         return [*super().getWriters(), *senders]
 
     def disconnectAll(self) -> None:  # noqa: N802  # Twisted calls it
-        """Disconnect everybody, when the loop is over; and have the ring let go."""
+        """Disconnect everybody, when the loop is over; and have the ring let go.
+
+        What was written in the last batch is sent before: on other reactors it would
+        have been sent when it was written.
+        """
+        self.completions.flush()
+        self.completions.ring.submit()
         super().disconnectAll()
         self.completions.ring.submit()
 
