@@ -27,7 +27,7 @@ from harness.servers import SOURCE
 
 sys.path.insert(0, str(SOURCE))
 
-from httpx_tw.reactors.ring import HAS_MORE, SEND, Ring  # noqa: E402  # found there
+from httpx_tw.reactors.ring import HAS_MORE, SEND, Ring  # found there
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,9 +47,7 @@ def by_send(end: socket.socket, body: ctypes.Array[ctypes.c_char], _: Ring) -> N
 
 
 def by_ring(end: socket.socket, body: ctypes.Array[ctypes.c_char], ring: Ring) -> None:
-    ring.push(
-        SEND, 0, 0, end.fileno(), 0, ctypes.addressof(body), len(body), FLAGS, 1
-    )
+    ring.push(SEND, 0, 0, end.fileno(), 0, ctypes.addressof(body), len(body), FLAGS, 1)
     ring.enter(1, None)
     ((_, result, _flags),) = ring.reap()
     assert result == len(body), result

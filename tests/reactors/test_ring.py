@@ -142,7 +142,7 @@ class RingTests(SynchronousTestCase):
                 self.ring.submit_accept(ours.fileno(), wrong)
             with self.assertRaises(ValueError):
                 self.ring.cancel(wrong)
-        with self.assertRaises((TypeError, BufferError, ValueError)):
+        with self.assertRaises(TypeError):
             self.ring.submit_read(ours.fileno(), b"read-only", 1)
         self.ring.submit_read(ours.fileno(), bytearray(1), 1)
         with self.assertRaises(ValueError):

@@ -56,7 +56,7 @@ def test_the_one_that_was_asked_for_wins(tmp_path: Path, way: str, name: str) ->
             service.wait()
 
 
-@pytest.mark.parametrize("name", [BEST, "poll"])
+@pytest.mark.parametrize("name", [BEST, "poll", *ASKED[3:]])
 def test_it_survives_becoming_a_daemon(tmp_path: Path, name: str) -> None:
     # Which it is is logged after the fork; that it serves says that it works there.
     way = DAEMON["twistd"]

@@ -152,7 +152,9 @@ class Ring:
 
     def _map(self, answer: tuple[int, ...]) -> None:
         self._entries, completions = answer[:2]
-        self._head_at, self._tail_at, self._mask_at = (at // 4 for at in answer[7:10])
+        # That the two queues share a mapping, that nothing is dropped, and the other
+        # features are older than DEFER_TASKRUN: none needs to be asked for.
+        self._tail_at = answer[8] // 4
         self._flags_at = answer[11] // 4
         array_at = answer[13] // 4
         self._cq_head_at, self._cq_tail_at = (at // 4 for at in answer[14:16])
@@ -185,6 +187,7 @@ class Ring:
         It must be left alone until the completion, whose result is the number of bytes.
 
         :raises ValueError: when *user_data* is in use for a buffer, or not positive.
+        :raises TypeError: when *buffer* is read-only.
         """
         view = (ctypes.c_char * memoryview(buffer).nbytes).from_buffer(buffer)
         address = ctypes.addressof(view)
@@ -197,7 +200,7 @@ class Ring:
 
         Fewer bytes may go. What is not bytes is copied.
 
-        :raises ValueError: as for submit_read.
+        :raises ValueError: when *user_data* is in use for a buffer, or not positive.
         """
         content = bytes(buffer)
         view = ctypes.c_char_p(content)
