@@ -248,7 +248,7 @@ class RingTests(SynchronousTestCase):
         enter = ring_calls.ring_enter
         shortages = [errno.EAGAIN, errno.EBUSY]
 
-        def short(*arguments: int) -> int:
+        def short(*arguments: Any) -> int:
             if shortages:
                 raise OSError(shortages.pop(), "short")
             return enter(*arguments)
@@ -263,7 +263,7 @@ class RingTests(SynchronousTestCase):
         ours, theirs = self.pair()
         enter = ring_calls.ring_enter
 
-        def one_by_one(fd: int, count: int, *rest: int) -> int:
+        def one_by_one(fd: int, count: int, *rest: Any) -> int:
             return enter(fd, min(count, 1), *rest)
 
         for number in (1, 2, 3):

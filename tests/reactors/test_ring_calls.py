@@ -75,7 +75,7 @@ def test_it_can_be_imported_elsewhere() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux's system calls")
 def test_what_is_no_ring_is_refused_by_the_kernel() -> None:
     for call in (
-        lambda: ring_enter(-1, 0, 0, 0, 0, 0),
+        lambda: ring_enter(-1, 0, 0, 0, None, ctypes.c_size_t(0)),
         lambda: ring_register(-1, 0, 0, 0),
     ):
         with pytest.raises(OSError) as caught:  # noqa: PT011  # its errno is looked at

@@ -204,8 +204,19 @@ class Receiving(UringCase):
 
 
 class Sending(UringCase):
+    def in_a_batch(self) -> None:
+        """Let others have something to send as well."""
+        other, _ = self.connected()
+        other.transport.startWriting()
+
+    def test_a_write_that_is_alone_goes_at_once(self) -> None:
+        protocol, client = self.connected()
+        protocol.transport.write(b"alone")
+        assert client.recv(10) == b"alone"
+
     def test_small_writes_of_a_batch_leave_together(self) -> None:
         protocol, client = self.connected()
+        self.in_a_batch()
         for word in (b"one ", b"two ", b"three"):
             protocol.transport.write(word)
         with self.assertRaises(BlockingIOError):
@@ -229,6 +240,7 @@ class Sending(UringCase):
             protocol, client = self.connected()
             count = len(LARGE) // len(piece)
             for _ in range(count):
+                self.reactor.completions.senders.append(protocol.transport)
                 protocol.transport.write(piece)
                 self.reactor.iterate(0)
             assert self.read(client, len(piece) * count) == piece * count
@@ -237,6 +249,7 @@ class Sending(UringCase):
 
     def test_order_is_that_of_the_calls_small_or_large(self) -> None:
         protocol, client = self.connected()
+        self.in_a_batch()
         protocol.transport.write(b"a" * 10)
         protocol.transport.write(b"b" * 20_000)
         protocol.transport.writeSequence([b"c", b"d" * 9000])
@@ -269,6 +282,7 @@ class Sending(UringCase):
 
     def test_an_abort_is_a_reset_and_drops_what_is_unsent(self) -> None:
         protocol, client = self.connected()
+        self.in_a_batch()
         protocol.transport.write(b"never sent")
         protocol.transport.abortConnection()
         self.spin(lambda: protocol.reason)
@@ -345,6 +359,8 @@ class Sending(UringCase):
         for number, (what, size) in enumerate(steps):
             piece = bytes([number]) * size
             if what == "write":
+                if number % 3:
+                    self.reactor.completions.senders.append(protocol.transport)
                 protocol.transport.write(piece)
                 written += piece
                 with contextlib.suppress(BlockingIOError):
@@ -430,6 +446,7 @@ class Files(UringCase):
 
     def test_it_waits_behind_what_is_to_be_sent(self) -> None:
         protocol, client = self.connected()
+        self.reactor.completions.senders.append(protocol.transport)  # not alone
         protocol.transport.write(b"first ")
         assert send_file(protocol.transport, self.fd, 0, 1000, b"head ") == 0
         self.spin(lambda: unsent_bytes(protocol.transport) == 0)

@@ -77,6 +77,7 @@ _DEFER_TASKRUN: Final = 1 << 13
 
 _GETEVENTS: Final = 1 << 0
 _EXT_ARG: Final = 1 << 3
+_WAIT_FLAGS: Final = _GETEVENTS | _EXT_ARG
 _CQ_OVERFLOW: Final = 1 << 1
 
 _ENABLE_RINGS: Final = 12
@@ -98,6 +99,10 @@ _COMPLETION_SIZE: Final = _COMPLETION.size
 # points to.
 _ARGUMENT: Final = struct.Struct("<QIIQqq")
 _ARGUMENT_SIZE: Final = 24
+_TIME: Final = struct.Struct("<qq")
+
+_NO_SIZE: Final = ctypes.c_size_t(0)
+_SIZE: Final = ctypes.c_size_t(_ARGUMENT_SIZE)
 
 _WRAP: Final = 0xFFFFFFFF
 CURRENT_POSITION: Final = 0xFFFFFFFFFFFFFFFF
@@ -175,7 +180,9 @@ class Ring:
         self._tail = self._submitted = self._words[self._tail_at]
         self._cq_head = self._words[self._cq_head_at]
         self._argument = ctypes.create_string_buffer(_ARGUMENT.size)
-        self._argument_at = ctypes.addressof(self._argument)
+        at = ctypes.addressof(self._argument)
+        _ARGUMENT.pack_into(self._argument, 0, 0, 0, 0, at + _ARGUMENT_SIZE, 0, 0)
+        self._argument_at = ctypes.c_void_p(at)
 
     # Requests
 
@@ -317,20 +324,16 @@ class Ring:
         :raises OSError: when the kernel takes no requests.
         """
         self._words[self._tail_at] = self._tail & _WRAP
-        argument = size = 0
-        flags = _GETEVENTS
+        argument, size, flags = None, _NO_SIZE, _GETEVENTS
         if wait_for and timeout is not None:
             if timeout <= 0:
                 wait_for = 0
             else:
-                seconds, rest = divmod(timeout, 1.0)
+                seconds = int(timeout)
                 # Rounded up: to wake too early would be to come again for nothing.
-                nanoseconds = int(rest * 1e9) + 1
-                argument, size = self._argument_at, _ARGUMENT_SIZE
-                at = argument + _ARGUMENT_SIZE
-                values = (0, 0, 0, at, int(seconds), nanoseconds)
-                _ARGUMENT.pack_into(self._argument, 0, *values)
-                flags |= _EXT_ARG
+                nanoseconds = int((timeout - seconds) * 1e9) + 1
+                _TIME.pack_into(self._argument, _ARGUMENT_SIZE, seconds, nanoseconds)
+                argument, size, flags = self._argument_at, _SIZE, _WAIT_FLAGS
         while True:
             waiting = self._tail - self._submitted
             try:

@@ -5,9 +5,9 @@ This one says what it wants; at the end of each batch the reactor compares that 
 what is going on, and asks the kernel for all of it at once. What was received while
 nobody wanted to read is held here, and delivered first.
 
-Small writes wait for the end of the batch. Whatever else there is to writing (a
-producer that waits, the end of a side, bytes that the socket did not take) is Twisted's
-own doWrite, called in the stream's turn or when there is room.
+Small writes wait for the end of the batch, unless they are alone in it. Whatever else
+there is to writing (a producer that waits, the end of a side, bytes that the socket did
+not take) is Twisted's own doWrite, called in the stream's turn or when there is room.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from httpx_tw.transport.stream_server import StreamServer
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Sequence
 
 __all__ = ["CompletionServer", "CompletionStream", "Completions"]
@@ -39,6 +40,8 @@ class Completions(Protocol):
 
     wanting: set[Any]
     """Who wants to receive or to accept."""
+    completed: deque[Any]
+    """What is still to be told in this batch."""
     senders: list[Any]
     """Who has something to send at the end of this batch."""
     unsettled: list[Any]
@@ -184,7 +187,9 @@ class CompletionStream(tcp.Connection):
     def write(self, data: bytes) -> None:
         """Send *data* with all others at the end of the batch; a large one now.
 
-        It never calls the protocol back, and never reports an error: see ITransport.
+        So is one that is alone in its batch: it would wait for nobody, and a request to
+        the ring costs more than the call it saves. It never calls the protocol back,
+        and never reports an error: see ITransport.
         """
         if (
             self._tempDataLen
@@ -197,7 +202,8 @@ class CompletionStream(tcp.Connection):
             super().write(data)  # type: ignore[no-untyped-call]  # Twisted's
             return
         size = len(data)
-        if size > _OWN_TURN:
+        completions = self.reactor.completions
+        if size > _OWN_TURN or not (completions.completed or completions.senders):
             try:
                 sent = self.socket.send(data)
             except OSError:
@@ -209,7 +215,7 @@ class CompletionStream(tcp.Connection):
             self._tempDataLen = size
             if not self._is_sender:
                 self._is_sender = True
-                self.reactor.completions.senders.append(self)
+                completions.senders.append(self)
 
     def startWriting(self) -> None:  # noqa: N802  # FileDescriptor's
         """Have something to write: it is tried at the end of the batch."""
