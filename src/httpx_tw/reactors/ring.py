@@ -77,7 +77,10 @@ _DEFER_TASKRUN: Final = 1 << 13
 
 _GETEVENTS: Final = 1 << 0
 _EXT_ARG: Final = 1 << 3
-_WAIT_FLAGS: Final = _GETEVENTS | _EXT_ARG
+_NO_IOWAIT: Final = 1 << 7
+_HAS_NO_IOWAIT: Final = 1 << 17
+"""A feature of the kernel: Linux 6.15. Without it, to wait for a request counts as
+waiting for a disk, which keeps the processor from resting and is shown as load."""
 _CQ_OVERFLOW: Final = 1 << 1
 
 _ENABLE_RINGS: Final = 12
@@ -160,6 +163,7 @@ class Ring:
         # That the two queues share a mapping, that nothing is dropped, and the other
         # features are older than DEFER_TASKRUN: none needs to be asked for.
         self._tail_at = answer[8] // 4
+        self._flags = _GETEVENTS | (_NO_IOWAIT if answer[5] & _HAS_NO_IOWAIT else 0)
         self._flags_at = answer[11] // 4
         array_at = answer[13] // 4
         self._cq_head_at, self._cq_tail_at = (at // 4 for at in answer[14:16])
@@ -324,7 +328,7 @@ class Ring:
         :raises OSError: when the kernel takes no requests.
         """
         self._words[self._tail_at] = self._tail & _WRAP
-        argument, size, flags = None, _NO_SIZE, _GETEVENTS
+        argument, size, flags = None, _NO_SIZE, self._flags
         if wait_for and timeout is not None:
             if timeout <= 0:
                 wait_for = 0
@@ -333,7 +337,8 @@ class Ring:
                 # Rounded up: to wake too early would be to come again for nothing.
                 nanoseconds = int((timeout - seconds) * 1e9) + 1
                 _TIME.pack_into(self._argument, _ARGUMENT_SIZE, seconds, nanoseconds)
-                argument, size, flags = self._argument_at, _SIZE, _WAIT_FLAGS
+                argument, size = self._argument_at, _SIZE
+                flags |= _EXT_ARG
         while True:
             waiting = self._tail - self._submitted
             try:
