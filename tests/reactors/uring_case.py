@@ -90,7 +90,9 @@ class UringCase(SynchronousTestCase):
 
     def dial(self, port: Any) -> socket.socket:
         """Return a connected client, which blocks for nobody."""
-        client = socket.create_connection(("127.0.0.1", port.getHost().port))
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.connect(("127.0.0.1", port.getHost().port))
         client.setblocking(False)
         self.addCleanup(client.close)
         return client

@@ -28,7 +28,7 @@ from tests.transport.tls_pair import Serves
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LARGE = bytes(range(256)) * 16_384  # 4 MiB: more than a socket takes
+LARGE = bytes(range(256)) * 65_536  # 16 MiB: more than two sockets take
 
 
 @implementer(IHalfCloseableProtocol)
@@ -236,7 +236,7 @@ class Sending(UringCase):
         assert len(client.recv(1 << 20)) == 10_000
 
     def test_what_the_socket_does_not_take_follows(self) -> None:
-        for piece in (LARGE, LARGE[:8000], LARGE[:100]):
+        for piece in (LARGE, LARGE[:8000], LARGE[:1000]):
             protocol, client = self.connected()
             count = len(LARGE) // len(piece)
             for _ in range(count):
