@@ -12,9 +12,13 @@ import socket
 import sys
 import time
 from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 import httptools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HEAD = b"HTTP/1.1 200 OK\r\ndate: %b\r\nserver: floor\r\ncontent-type: %b\r\n"
 TEXT, JSON = b"text/plain", b"application/json"
@@ -25,7 +29,7 @@ class Connection:
 
     __slots__ = ("body", "out", "parser", "socket", "target")
 
-    def __init__(self, accepted: socket.socket) -> None:
+    def __init__(self, accepted: Any) -> None:
         self.socket = accepted
         self.parser = httptools.HttpRequestParser(self)
         self.target = self.body = b""
@@ -79,8 +83,12 @@ class Answers:
 answers = Answers()
 
 
-def serve(port: int) -> None:
-    """Serve on *port* of 127.0.0.1 until killed."""
+def _as_it_is(accepted: socket.socket) -> socket.socket:
+    return accepted
+
+
+def serve(port: int, wrap: Callable[[socket.socket], Any] = _as_it_is) -> None:
+    """Serve on *port* of 127.0.0.1 until killed, over what *wrap* makes of sockets."""
     listener = socket.create_server(("127.0.0.1", port), backlog=4096)
     listener.setblocking(False)
     poll = select.epoll()
@@ -95,18 +103,21 @@ def serve(port: int) -> None:
         for fd, _ in events:
             connection = connections.get(fd)
             if connection is None:
-                _accept(listener, poll, connections)
+                _accept(listener, poll, connections, wrap)
             elif not _read(connection):
                 connections.pop(fd).socket.close()
 
 
 def _accept(
-    listener: socket.socket, poll: select.epoll, connections: dict[int, Connection]
+    listener: socket.socket,
+    poll: select.epoll,
+    connections: dict[int, Connection],
+    wrap: Callable[[socket.socket], Any],
 ) -> None:
     accepted, _ = listener.accept()
     accepted.setblocking(False)
     accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connections[accepted.fileno()] = Connection(accepted)
+    connections[accepted.fileno()] = Connection(wrap(accepted))
     poll.register(accepted, select.EPOLLIN)
 
 
@@ -117,6 +128,8 @@ def _read(connection: Connection) -> bool:
             connection.parser.feed_data(received)
             connection.socket.send(b"".join(connection.out))
             connection.out.clear()
+    except BlockingIOError:  # of TLS: not a whole record
+        return True
     except (OSError, httptools.HttpParserError):
         return False
     return bool(received)

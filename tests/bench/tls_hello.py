@@ -13,7 +13,9 @@ import sys
 
 from hello import main
 
-SERVERS = "httpx-tw-lean-tls,httpx-tw-tls,nginx-tls,granian-asgi-tls,uvicorn-tls"
+SERVERS = (
+    "httpx-tw-lean-tls,httpx-tw-tls,floor-tls,nginx-tls,granian-asgi-tls,uvicorn-tls"
+)
 CLAIMS = (
     "httpx-tw-lean-tls<=1.9*nginx-tls",
     "httpx-tw-lean-tls<=0.9*granian-asgi-tls",

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.protocol import Factory
 
 from httpx_tw import PoolConfig
-from httpx_tw.errors import IncompleteMessage, ReadTimeout
-from tests.client.live import ClientLiveTestCase, Talker
+from httpx_tw.errors import ConnectionLost, IncompleteMessage, ReadTimeout
+from httpx_tw.transport import openssl
+from httpx_tw.transport.tls_port import listen_tls
+from tests.client.live import ClientLiveTestCase, Talker, reactor
+from tests.transport.tls_pair import Serves, pem
 
 if TYPE_CHECKING:
     from httpx_tw.client.client import Client
@@ -154,6 +160,47 @@ class BodyTests(ClientLiveTestCase):
         port = await self.listen(Cut)
         with self.assertRaises(IncompleteMessage):
             await self.made().get(f"http://127.0.0.1:{port}/")
+
+    async def test_over_tls_an_end_without_a_goodbye_is_no_end(self) -> None:
+        # Whoever is on the way can end TCP, and cut a body that has no length.
+        class UntilTheEnd(Talker):
+            says_goodbye = True
+
+            def asked(self, head: bytes) -> None:
+                del head
+                self.tcp.write(b"HTTP/1.1 200 OK\r\n\r\nnot all of")
+                if self.says_goodbye:
+                    self.tcp.loseConnection()
+                else:
+                    self.socket_of(self.tcp).shutdown(socket.SHUT_WR)
+
+            def socket_of(self, transport: Any) -> socket.socket:
+                while not hasattr(transport, "socket"):
+                    transport = transport.transport
+                found: socket.socket = transport.socket
+                return found
+
+        class Cut(UntilTheEnd):
+            says_goodbye = False
+
+        trusted = Path(self.mktemp())
+        trusted.write_bytes(pem()[0])
+        client = self.made(verify=trusted)
+        for protocol in (UntilTheEnd, Cut):
+            factory = Factory.forProtocol(protocol)
+            port: Any = listen_tls(reactor, 0, factory, Serves(), interface="127.0.0.1")
+            self.addCleanup(port.stopListening)
+            url = f"https://localhost:{port.getHost().port}/"
+            if protocol is UntilTheEnd:
+                response = await client.get(url)
+                self.assertEqual(response.body, b"not all of")
+            else:
+                with self.assertRaises(ConnectionLost):
+                    await client.get(url)
+
+    async def test_nor_is_it_over_twisteds_own_tls(self) -> None:
+        self.patch(openssl, "_CAN_ATTACH", False)
+        await self.test_over_tls_an_end_without_a_goodbye_is_no_end()
 
     async def test_silence_is_a_read_timeout(self) -> None:
         class Silent(Talker):

@@ -304,6 +304,10 @@ class _Adopting:
         return reactor.adoptStreamPort(self.listening.fileno(), socket.AF_INET, factory)
 
 
+class _Stock(SSL4ServerEndpoint):
+    """One of somebody's own, which is left to do things in its way."""
+
+
 class TLSConversations(Conversations):
     """The same over Twisted's stock TLS."""
 
@@ -319,9 +323,7 @@ class TLSConversations(Conversations):
     async def open(self, **options: Any) -> RawClient:
         certificate = self.certificate()
         self.server = Server(self.app, **options)
-        endpoint = SSL4ServerEndpoint(
-            reactor, 0, certificate.options(), interface="127.0.0.1"
-        )
+        endpoint = _Stock(reactor, 0, certificate.options(), interface="127.0.0.1")
         self.trust = certificate
         await self.server.start(reactor, [endpoint])
         self.addCleanup(self.server.stop)
@@ -382,6 +384,21 @@ class DirectTLSConversations(TLSConversations):
         await self.server.stop()
         client.tcp.resumeProducing()
         await client.closed()
+
+    async def test_twisteds_endpoint_object_gets_it_too(self) -> None:
+        await self.open()
+        await self.server.stop()
+        self.trust = certificate = self.certificate()
+        endpoint = SSL4ServerEndpoint(
+            reactor, 0, certificate.options(), interface="127.0.0.1"
+        )
+        await self.server.start(reactor, [endpoint])
+        if IReactorFDSet.providedBy(reactor):
+            self.assertIsInstance(self.server._ports[0], TLSStreamPort)
+        self.assertIs(endpoint._reactor, reactor)
+        client = await self.again()
+        client.send(HEAD)
+        await client.answers(1)
 
     async def test_a_request_knows_that_it_came_over_tls(self) -> None:
         self.app.get("/scheme", lambda request: f"{request.scheme} {request.is_secure}")

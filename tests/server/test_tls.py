@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,45 @@ class ServerWithTLS(SynchronousTestCase):
         server = Server(port=0, tls=ServerTLS(certfile=self.path))
         self.assertRaises(ConfigurationError, server.start, self.reactor)
         self.assertFalse(server.is_running)
+
+    def test_endpoint_strings_that_say_tls_have_certificates_as_good(self) -> None:
+        server = Server()
+        self.assertFalse(server.serves_tls)
+        directory = self.path.parent
+        (directory / "ca.pem").rename(directory / "ca.crt")  # it has no key
+        self.policy = TLSPolicy(verify=directory / "ca.crt")
+        where = [f"ssl:0:privateKey={self.path}", f"tls:{directory}:port=0"]
+        self.successResultOf(server.start(self.reactor, where))
+        self.assertIsNone(server.certificates)
+        self.assertTrue(server.serves_tls)
+        for renew in (self.reactor.advance, lambda _: server.reload_certificates()):
+            issued = self.renew()
+            renew(10)
+            self.assertEqual(len(server._certificates), 2)
+            for certificates in server._certificates:
+                pair = connect(ClientContexts(), certificates, self.policy)
+                shown = pair.client.get_peer_certificate()
+                assert shown is not None
+                self.assertEqual(shown.to_cryptography(), issued.certificate)
+        self.stop(server)
+
+    def test_beside_others_of_the_server(self) -> None:
+        other = self.path.with_name("other.pem")
+        authority().issue("localhost").write(other)
+        server = Server(port=0, tls=ServerTLS(certfile=self.path))
+        where = ["tcp:0", f"ssl:0:privateKey={other}"]
+        self.successResultOf(server.start(self.reactor, where))
+        self.assertEqual(len(server._certificates), 2)
+        self.stop(server)
+
+    def test_what_only_twisteds_own_has_is_left_to_it(self) -> None:
+        server = Server()
+        where = f"ssl:0:privateKey={self.path}:sslmethod=TLS_METHOD"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Twisted would rather not have it either
+            self.successResultOf(server.start(self.reactor, [where]))
+        self.assertFalse(server.serves_tls)
+        self.stop(server)
 
     def test_strict_transport_security_is_in_every_response(self) -> None:
         server = self.start(hsts=300)

@@ -32,6 +32,8 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
 needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
 
+needs_sslscan = pytest.mark.skipif(not shutil.which("sslscan"), reason="needs sslscan")
+
 APP = """
 from httpx_tw import App
 
@@ -91,6 +93,27 @@ def client_context(place: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=place / "ca.pem")
 
 
+def assert_sessions_resume(place: Path, port: int, version: str) -> None:
+    request = "GET / HTTP/1.1\nHost: x\nConnection: close\n\n"
+    quiet = (f"-{version}", "-ign_eof", "-crlf")
+    s_client(place, port, *quiet, "-sess_out", "session", given=request)
+    said = s_client(place, port, *quiet, "-sess_in", "session", given=request)
+    assert "Reused, " in said
+    assert "hello" in said
+
+
+def assert_nothing_weak(place: Path, port: int) -> None:
+    """Have sslscan look for old versions, weak ciphers, renegotiation, heartbleed."""
+    said = run("sslscan", "--no-colour", f"127.0.0.1:{port}", cwd=place).stdout
+    for version in ("SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1"):
+        assert re.search(rf"^{re.escape(version)} +disabled$", said, re.MULTILINE)
+    assert "not vulnerable to heartbleed" in said
+    assert "Session renegotiation not supported" in said
+    accepted = re.findall(r"^(?:Preferred|Accepted) .*", said, re.MULTILINE)
+    assert accepted
+    assert not re.search("RC4|3DES|CBC|NULL|EXP|MD5|CCM", " ".join(accepted))
+
+
 HTTPS = ("--ssl-certfile", "localhost.pem", "--port", "0", "site_of_tls:app")
 
 
@@ -117,6 +140,7 @@ class TestServing:
             assert curl(place, f"https://127.0.0.1:{service.port}/") == "hello"
 
     @needs_curl
+    @needs_sslscan
     @pytest.mark.parametrize("endpoint", ["ssl", "tls"])
     def test_endpoints_of_twisted_speak_tls(self, place: Path, endpoint: str) -> None:
         directory = place / "certificates"
@@ -130,6 +154,8 @@ class TestServing:
         with serving(place, "httpx-tw", *command) as service:
             url = f"https://localhost:{service.port}/"
             assert curl(place, "--ipv4", url) == "hello"
+            assert_nothing_weak(place, service.port)
+            assert_sessions_resume(place, service.port, "tls1_3")
 
     @needs_curl
     def test_all_endpoints_speak_tls(self, place: Path) -> None:
@@ -218,13 +244,7 @@ class TestWhatOpenSSLFinds:
 
     @pytest.mark.parametrize("version", ["tls1_2", "tls1_3"])
     def test_sessions_resume(self, place: Path, port: int, version: str) -> None:
-        request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        quiet = (f"-{version}", "-ign_eof", "-crlf")
-        request = request.replace("\r", "")
-        s_client(place, port, *quiet, "-sess_out", "session", given=request)
-        said = s_client(place, port, *quiet, "-sess_in", "session", given=request)
-        assert "Reused, " in said
-        assert "hello" in said
+        assert_sessions_resume(place, port, version)
 
     def test_an_unknown_protocol_of_alpn_fails_nobody(
         self, place: Path, port: int
@@ -235,18 +255,10 @@ class TestWhatOpenSSLFinds:
         )
 
 
-@pytest.mark.skipif(not shutil.which("sslscan"), reason="needs sslscan")
+@needs_sslscan
 def test_sslscan_finds_nothing_weak(place: Path) -> None:
     with serving(place, "httpx-tw", *HTTPS) as service:
-        command = ("sslscan", "--no-colour", f"127.0.0.1:{service.port}")
-        said = run(*command, cwd=place).stdout
-    for version in ("SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1"):
-        assert re.search(rf"^{re.escape(version)} +disabled$", said, re.MULTILINE)
-    assert "not vulnerable to heartbleed" in said
-    assert "Session renegotiation not supported" in said
-    accepted = re.findall(r"^(?:Preferred|Accepted) .*", said, re.MULTILINE)
-    assert accepted
-    assert not re.search("RC4|3DES|CBC|NULL|EXP|MD5|CCM", " ".join(accepted))
+        assert_nothing_weak(place, service.port)
 
 
 class Load:

@@ -75,6 +75,7 @@ class TestOptions:
         [
             ({}, "certfile or cert_dir"),
             ({"keyfile": "k", "cert_dir": "d"}, "keyfile is of no use"),
+            ({"chainfile": "c", "cert_dir": "d"}, "chainfile is of no use"),
             ({"certfile": "c", "min_version": "1.1"}, "min_version must be one of"),
             ({"certfile": "c", "cert_reqs": "maybe"}, "cert_reqs must be one of"),
             ({"certfile": "c", "hsts": -1}, "hsts must not be negative"),
@@ -109,6 +110,22 @@ class TestFiles:
             ServerTLS(certfile=tmp_path / "a.crt", keyfile=tmp_path / "a.key")
         )
         assert serial_of(shown_to(made)) == serial(issued)
+
+    def test_so_may_the_chain(self, tmp_path: Path) -> None:
+        issued = authority().issue("a.test")
+        path = issued.write(tmp_path / "a.pem")
+        chain = tmp_path / "chain.pem"
+        authority().write_certificate(chain)
+        made = ServerCertificates(ServerTLS(certfile=path, chainfile=chain))
+        trusting = TLSPolicy(verify=str(chain))
+        shown = connect(ClientContexts(), made, trusting, host="a.test")
+        sent = shown.client.get_peer_cert_chain(as_cryptography=True)
+        assert sent == [issued.certificate, authority().certificate]
+        chain.write_text("junk")
+        assert not made.reload()
+        chain.unlink()
+        with pytest.raises(ConfigurationError, match=r"cannot read .*chain\.pem"):
+            ServerCertificates(made.options)
 
     def test_the_key_may_be_encrypted(self, tmp_path: Path) -> None:
         path = authority().issue("a.test").write(tmp_path / "a.pem", "geheim")

@@ -18,7 +18,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from httpx_tw.errors import CertificateRejected, HandshakeFailed
 from httpx_tw.tls.contexts import ClientContexts, TLSPolicy
 from httpx_tw.tls.identity import PeerName, pin_of
-from httpx_tw.tls.sessions import SessionKey, StoredSession, TlsSessionPool
+from httpx_tw.tls.sessions import (
+    MAX_PER_KEY,
+    SessionKey,
+    StoredSession,
+    TlsSessionPool,
+)
 from tests.tls.handshakes import Pair, connect, server_context
 from tests.tls.issuing import DAY, authority, new_authority
 
@@ -102,6 +107,27 @@ class TestFullHandshake:
             pair.shake_hands()
         with pytest.raises(HandshakeFailed, match=r"the TLS handshake failed: .*alert"):
             pair.client.do_handshake()
+
+    def test_a_server_that_goes_in_the_middle_is_no_refusal(
+        self, contexts: ClientContexts, trusting: TLSPolicy
+    ) -> None:
+        creator = contexts.creator_for("localhost", 443, trusting)
+        client = creator.clientConnectionForTLS(None)
+        client.set_connect_state()
+        with pytest.raises(SSL.WantReadError):
+            client.do_handshake()
+        client.bio_shutdown()
+        with pytest.raises(SSL.SysCallError):
+            client.do_handshake()
+
+    def test_a_chain_without_end_is_refused(
+        self, contexts: ClientContexts, trusting: TLSPolicy
+    ) -> None:
+        server = server_context(authority().issue("localhost"))
+        for _ in range(400):
+            server.add_extra_chain_cert(authority().certificate)
+        with pytest.raises(HandshakeFailed, match="excessive message size"):
+            connect(contexts, server, trusting)
 
     def test_an_unexpected_error_in_the_check_refuses(
         self,
@@ -270,6 +296,15 @@ class TestResumption:
         with pytest.raises(SSL.Error):
             pair.client.recv(100)
         assert len(contexts.sessions) == held - 1
+
+    def test_tickets_without_end_take_no_memory_without_end(
+        self, contexts: ClientContexts, trusting: TLSPolicy
+    ) -> None:
+        server = server_context(authority().issue("localhost"))
+        client: Any = connect(contexts, server, trusting).client
+        for _ in range(100):
+            client._keep_session()
+        assert len(client._received) == len(contexts.sessions) == MAX_PER_KEY
 
     def test_a_goodbye_is_no_fatal_alert(
         self, contexts: ClientContexts, trusting: TLSPolicy

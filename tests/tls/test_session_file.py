@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,12 +52,32 @@ def test_only_its_owner_can_read_it(tmp_path: Path) -> None:
 
 def test_the_new_file_takes_the_place_of_the_old_at_once(tmp_path: Path) -> None:
     path = tmp_path / "sessions"
-    left_over = tmp_path / f"sessions.{os.getpid()}.new"
+    left_over = tmp_path / f"sessions.{os.getpid()}-{threading.get_ident()}.new"
     left_over.write_text("of a process that was killed")
     write_entries(path, ENTRIES[:1])
     with path.open() as old:
         write_entries(path, ENTRIES)
         assert len(json.load(old)["sessions"]) == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_threads_may_write_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sessions"
+    sync = os.fsync
+
+    def in_the_middle(number: int) -> None:
+        monkeypatch.setattr(os, "fsync", sync)
+        other = threading.Thread(target=write_entries, args=(path, ENTRIES))
+        other.start()
+        other.join()
+        assert read_entries(path) == ENTRIES
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", in_the_middle)
+    write_entries(path, ENTRIES[:1])
+    assert read_entries(path) == ENTRIES[:1]
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -454,6 +455,31 @@ reactor.callWhenRunning(lambda: Deferred.fromCoroutine(main()))
 reactor.callLater(20, reactor.stop)
 reactor.run()
 """
+
+
+class Endpoints(SynchronousTestCase):
+    """Endpoints that somebody has made on the reactor beneath."""
+
+    def test_twisteds_own_for_tls_is_as_if_made_on_ours(self) -> None:
+        beneath: Any = object()
+        listening = ListeningReactor(beneath, AcceptGate(0, lambda: None), 77)
+        given = SSL4ServerEndpoint(beneath, 443, Serves(), backlog=9)
+        taken: Any = listening.taken_over(given)
+        self.assertEqual(vars(taken), {**vars(given), "_reactor": listening})
+        self.assertIs(given._reactor, beneath)
+
+    def test_any_other_is_left_as_it_is(self) -> None:
+        class Theirs(SSL4ServerEndpoint):
+            pass
+
+        beneath: Any = object()
+        listening = ListeningReactor(beneath, AcceptGate(0, lambda: None), 77)
+        for other in (
+            Theirs(beneath, 443, Serves()),
+            SSL4ServerEndpoint(object(), 443, Serves()),
+            TCP4ServerEndpoint(beneath, 443),
+        ):
+            self.assertIs(listening.taken_over(other), other)
 
 
 class Exhaustion(SynchronousTestCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from typing import Any
 
@@ -10,6 +11,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from httpx_tw.transport import openssl
 from httpx_tw.transport.openssl import Direct, Public, can_attach, is_truncation
+from tests.transport.crafted_records import (
+    ALERT,
+    APPLICATION_DATA,
+    HANDSHAKE,
+    OldRecords,
+    Records,
+    telling_context,
+)
 from tests.transport.tls_pair import Pair, client_context
 
 
@@ -71,7 +80,10 @@ class Ways(SynchronousTestCase):
 
     def test_a_socket_openssl_cannot_take_is_an_error(self) -> None:
         class Lib:
-            SSL_MODE_RELEASE_BUFFERS = 0
+            SSL_MODE_AUTO_RETRY = SSL_MODE_RELEASE_BUFFERS = 0
+
+            def SSL_clear_mode(self, *_: Any) -> int:  # noqa: N802  # OpenSSL's
+                return 0
 
             def SSL_set_mode(self, *_: Any) -> int:  # noqa: N802  # OpenSSL's
                 return 0
@@ -109,6 +121,82 @@ class Ways(SynchronousTestCase):
             with self.assertRaises(SSL.Error):
                 records.read()
             self.assertGreater(number, 0)
+
+
+class Floods(SynchronousTestCase):
+    """What a peer may send without end, and nobody above would ever hear of."""
+
+    def open(self) -> tuple[Pair, Records]:
+        secrets: dict[bytes, bytes] = {}
+        pair = Pair(context=telling_context(secrets))
+        self.addCleanup(pair.close)
+        pair.shake_hands()
+        return pair, Records(pair.peer, secrets)
+
+    def unread(self, pair: Pair) -> int:
+        sock = pair.transport.socket
+        return len(sock.recv(1 << 20, socket.MSG_PEEK))
+
+    def test_key_updates_hold_up_nobody(self) -> None:
+        # Each costs us 10 µs, and OpenSSL by itself goes on as long as there are some.
+        for is_direct in (True, False):
+            self.patch(openssl, "_IS_DIRECT", is_direct)
+            pair, records = self.open()
+            flood = b"".join(records.key_update() for _ in range(300))
+            pair.peer.socket.send(flood)
+            pair.transport.doRead()
+            self.assertGreater(self.unread(pair), len(flood) * 0.9)
+            pair.peer.socket.send(records.record(APPLICATION_DATA, b"hello"))
+            for _ in range(400):
+                pair.reactor.turn()
+            self.assertEqual(pair.protocol.received, b"hello")
+            self.assertIsNone(pair.protocol.reason)
+
+    def test_nor_do_those_that_want_an_answer(self) -> None:
+        pair, records = self.open()
+        count = 1000
+        flood = b"".join(records.key_update(wants_answer=True) for _ in range(count))
+        pair.peer.socket.send(flood)
+        turns = 0
+        while pair.reactor.turn():
+            turns += 1
+        # Nobody reads the answers: soon there is no room for more, and reading waits.
+        self.assertLess(turns, count)
+        self.assertGreater(self.unread(pair), 0)
+        self.assertEqual(pair.reactor.getReaders(), [])
+        pair.run()
+        self.assertIsNone(pair.protocol.reason)
+
+    def test_nor_do_those_who_want_to_negotiate_again(self) -> None:
+        pair = Pair(context=client_context(SSL.TLS1_2_VERSION))
+        self.addCleanup(pair.close)
+        pair.shake_hands()
+        records = OldRecords(pair.peer)
+        client_hello = bytes([1, 0, 0, 0])
+        flood = b"".join(records.record(HANDSHAKE, client_hello) for _ in range(200))
+        pair.peer.socket.send(flood)
+        pair.transport.doRead()
+        self.assertGreater(self.unread(pair), len(flood) * 0.9)
+        pair.peer.socket.send(records.record(APPLICATION_DATA, b"hello"))
+        for _ in range(300):
+            pair.reactor.turn()
+        self.assertEqual(pair.protocol.received, b"hello")
+        self.assertEqual(pair.protocol.handshakes, 1)
+
+    def test_empty_records_are_an_error_soon(self) -> None:
+        pair, records = self.open()
+        for _ in range(100):
+            pair.peer.socket.send(records.record(APPLICATION_DATA, b""))
+        pair.run()
+        self.assertIsInstance(pair.protocol.reason, SSL.Error)
+
+    def test_so_are_warnings(self) -> None:
+        pair, records = self.open()
+        user_canceled = bytes([1, 90])
+        for _ in range(100):
+            pair.peer.socket.send(records.record(ALERT, user_canceled))
+        pair.run()
+        self.assertIsInstance(pair.protocol.reason, SSL.Error)
 
 
 class Ends(SynchronousTestCase):

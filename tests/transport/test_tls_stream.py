@@ -278,6 +278,19 @@ class Data(PairTestCase):
         self.assertEqual(len(pair.protocol.received), RECORD)
         self.assertIsNone(pair.protocol.reason)
 
+    def test_nor_do_they_change_how_it_ends(self) -> None:
+        _lib: Any = vars(SSL)["_lib"]
+        for end, reason in (
+            (lambda pair: pair.peer.say_goodbye(), ConnectionDone),
+            (lambda pair: pair.peer.socket.shutdown(socket.SHUT_WR), ConnectionLost),
+            (lambda pair: pair.peer.socket.send(b"\x17\x03\x03\0\1x"), SSL.Error),
+        ):
+            pair = self.open()
+            end(pair)
+            _lib.ERR_put_error(_lib.ERR_LIB_EVP, 0, 100, b"elsewhere", 1)
+            pair.run()
+            self.assertIsInstance(pair.protocol.reason, reason)
+
     @settings(deadline=None, max_examples=30)
     @given(
         st.lists(st.binary(min_size=1, max_size=40_000), min_size=1, max_size=4),

@@ -9,6 +9,7 @@ from typing import Any
 from OpenSSL import SSL
 from twisted.internet import tcp
 from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -127,6 +128,16 @@ class Upgrades(SynchronousTestCase):
         for _ in range(3):
             self.reactor.turn()
         self.assertEqual(len(self.protocol.reasons), 1)
+
+    def test_one_that_is_gone_before_is_lost_but_not_within_the_call(self) -> None:
+        self.make()
+        self.transport.write(b"x")
+        self.peer.socket.close()
+        start_tls(self.transport, Serves())
+        self.assertEqual(self.protocol.reasons, [])
+        self.reactor.turn()
+        self.assertEqual(len(self.protocol.reasons), 1)
+        self.assertIsInstance(self.protocol.reason, ConnectionLost)
 
     def test_a_creator_that_fails_changes_nothing(self) -> None:
         class Broken(Serves):

@@ -220,8 +220,8 @@ class FutureContract(OnAReactor):
         assert main is not None
 
         def interrupt() -> None:
-            while not pool.stats.waiting:
-                pass
+            while not pool._desk.waiting:
+                pass  # to ask for the statistics would hold the lock that it waits for
             signal.pthread_kill(main, signal.SIGINT)
 
         before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -18,6 +18,7 @@ from httpx_tw.server.factory import HTTPFactory
 from httpx_tw.server.reactor_choice import reactor_of_this_process
 from httpx_tw.server.threads import Overload, Threads
 from httpx_tw.tls.certificates import ServerCertificates, ServerTLS
+from httpx_tw.tls.endpoint_strings import read_tls_endpoint, says_tls
 from httpx_tw.tls.listening import CertificateWatch, TLSServerEndpoint
 from httpx_tw.transport.listener import ListeningReactor
 from httpx_tw.workers.pool import WorkerPool, WorkerPoolConfig
@@ -80,9 +81,7 @@ class Server:
     """
 
     certificates: ServerCertificates | None = None
-    """What it serves with, since ``start``. None: it serves HTTP."""
-
-    _certificate_watch: CertificateWatch | None = None
+    """Those of *tls*, since ``start``. None: *tls* is None."""
 
     def __init__(  # noqa: PLR0913  # all but one are keywords with defaults
         self,
@@ -106,6 +105,9 @@ class Server:
         self._server_name = server_name
         self._tcp_keepalive = tcp_keepalive
         self._tls = tls
+        # What is read again: of *tls*, and of endpoint strings.
+        self._certificates: list[ServerCertificates] = []
+        self._certificate_watches: list[CertificateWatch] = []
         self._factory: HTTPFactory | None = None  # the latest; its figures stay
         self._is_running = False
         self._is_draining = False
@@ -261,8 +263,9 @@ class Server:
             self.limits.backlog,
             keep_alive=self._tcp_keepalive,
         )
+        self._certificates = [] if self.certificates is None else [self.certificates]
         ready = [
-            self._with_tls(endpoint, _endpoint(listening, endpoint), reactor)
+            self._ready(listening, endpoint)
             for endpoint in endpoints or (tcp_endpoint(self.host, self.port),)
         ]
         self._factory = factory
@@ -273,24 +276,46 @@ class Server:
         self._watch_certificates()
         return Deferred.fromCoroutine(self._listen_on(ready, factory))
 
-    def _with_tls(
-        self,
-        given: str | IStreamServerEndpoint,
-        endpoint: IStreamServerEndpoint,
-        reactor: Any,
+    def _ready(
+        self, reactor: ListeningReactor, given: str | IStreamServerEndpoint
     ) -> IStreamServerEndpoint:
-        has_own = isinstance(given, str) and given.startswith(("ssl:", "tls:"))
-        if self.certificates is None or has_own:
-            return endpoint
+        """Return the endpoint that *given* is or describes, with the TLS it has."""
+        own = read_tls_endpoint(given) if isinstance(given, str) else None
+        if own is not None:
+            tls, given = own
+            certificates = ServerCertificates(tls)
+            self._certificates.append(certificates)
+        elif self.certificates is None or says_tls(given):
+            return _endpoint(reactor, given)
+        else:
+            certificates = self.certificates
         made: IStreamServerEndpoint = TLSServerEndpoint(
-            endpoint, self.certificates, reactor
+            _endpoint(reactor, given), certificates, reactor
         )
         return made
 
     def _watch_certificates(self) -> None:
-        if self.certificates is not None:
-            self._certificate_watch = CertificateWatch(self._reactor, self.certificates)
-            self._certificate_watch.start()
+        self._certificate_watches = [
+            CertificateWatch(self._reactor, each) for each in self._certificates
+        ]
+        for watch in self._certificate_watches:
+            watch.start()
+
+    @property
+    def serves_tls(self) -> bool:
+        """Whether there are certificates that :meth:`reload_certificates` would read.
+
+        Those of *tls*, and of endpoint strings that say ``ssl:`` or ``tls:``.
+        """
+        return bool(self._certificates)
+
+    def reload_certificates(self) -> None:
+        """Read the files of all certificates now, even where they look as before.
+
+        What cannot be used is logged, and the old stays: see ServerCertificates.reload.
+        """
+        for each in self._certificates:
+            each.reload(looks_may_deceive=True)
 
     async def _listen_on(
         self, endpoints: list[IStreamServerEndpoint], factory: HTTPFactory
@@ -317,8 +342,8 @@ class Server:
         self._waiting.append(stopped)
         if self._is_running:
             self._is_running = False
-            if self._certificate_watch is not None:
-                self._certificate_watch.stop()
+            for watch in self._certificate_watches:
+                watch.stop()
             Deferred.fromCoroutine(self._drain())
         elif not self._is_draining:
             self._stopped()
@@ -377,10 +402,10 @@ def _certificates_of(
 
 
 def _endpoint(
-    reactor: Any, endpoint: str | IStreamServerEndpoint
+    reactor: ListeningReactor, endpoint: str | IStreamServerEndpoint
 ) -> IStreamServerEndpoint:
     if not isinstance(endpoint, str):
-        return endpoint
+        return reactor.taken_over(endpoint)
     try:
         made: IStreamServerEndpoint = serverFromString(reactor, endpoint)
     except (ValueError, TypeError, KeyError, LookupError) as error:

@@ -154,13 +154,13 @@ class HTTPService(Service):
         return failure
 
     def _look_for_certificates(self) -> None:
-        if self.server.certificates is not None:
+        if self.server.serves_tls:
             _log.info("looking for new TLS certificates")
-            self.server.certificates.reload(looks_may_deceive=True)
+            self.server.reload_certificates()
 
     def _bound(self, _: int) -> None:
         self._is_bound = True
-        if self.server.certificates is not None:
+        if self.server.serves_tls:
             self._hangup.heed()
         if self.running:
             self._announce()

@@ -120,8 +120,13 @@ class _NoThreads(Crew):
 
     _inside: Worker | None = None
 
-    def wake(self) -> None:
+    def wake(self) -> bool:
         """See Crew.wake: nobody sleeps."""
+        return True
+
+    def can_take_more(self) -> bool:
+        """See Crew.can_take_more: not before the test has one take something."""
+        return False
 
     def resize(self, least: int, most: int) -> None:
         """See Crew.resize."""

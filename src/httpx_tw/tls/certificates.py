@@ -59,6 +59,9 @@ class ServerTLS:
     keyfile: str | os.PathLike[str] | None = None
     """The key, in PEM. None: it is in *certfile*."""
 
+    chainfile: str | os.PathLike[str] | None = None
+    """More of the chain, in PEM, to follow what is in *certfile*. None: no more."""
+
     password: str | None = field(default=None, repr=False)
     """Of the keys, if they are encrypted. None: they are not."""
 
@@ -92,8 +95,9 @@ class ServerTLS:
     def __post_init__(self) -> None:
         if self.certfile is None and self.cert_dir is None:
             raise ConfigurationError("TLS needs a certificate: certfile or cert_dir")
-        if self.keyfile is not None and self.certfile is None:
-            raise ConfigurationError("keyfile is of no use without certfile")
+        for name in ("keyfile", "chainfile"):
+            if getattr(self, name) is not None and self.certfile is None:
+                raise ConfigurationError(f"{name} is of no use without certfile")
         if self.min_version not in MIN_VERSIONS:
             raise ConfigurationError(
                 f"min_version must be one of {', '.join(MIN_VERSIONS)}, "
@@ -219,13 +223,15 @@ class ServerCertificates:
         pairs = []
         if options.certfile is not None:
             key = options.certfile if options.keyfile is None else options.keyfile
-            pairs.append(Pair(Path(options.certfile), Path(key)))
+            more = options.chainfile
+            chain = None if more is None else Path(more)
+            pairs.append(Pair(Path(options.certfile), Path(key), chain))
         if options.cert_dir is not None:
             pairs += pairs_in(Path(options.cert_dir))
         return pairs
 
     def _files(self) -> list[Path]:
-        files = [path for pair in self._pairs() for path in pair]
+        files = [path for pair in self._pairs() for path in pair if path is not None]
         if self.options.ca_certs is not None:
             files.append(Path(self.options.ca_certs))
         return files
@@ -283,7 +289,8 @@ class ServerCertificates:
             context.set_cipher_list(options.ciphers.encode("ascii"))
         except (SSL.Error, UnicodeEncodeError) as error:
             raise ConfigurationError(f"no such ciphers: {options.ciphers!r}") from error
-        load_pair(context, pair.certfile, pair.keyfile, options.password)
+        certfile, keyfile, chainfile = pair
+        load_pair(context, certfile, keyfile, options.password, chainfile=chainfile)
         if options.ca_certs is not None:
             load_client_authorities(context, options.ca_certs)
         assert options.cert_reqs is not None, "see ServerTLS"

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from httpx_tw.errors import CertificateRejected, HandshakeFailed
 from httpx_tw.tls.identity import check_name, complaint_of, pin_of, valid_until
 from httpx_tw.tls.openssl_sessions import copy_session, offer_session, was_resumed
-from httpx_tw.tls.sessions import StoredSession
+from httpx_tw.tls.sessions import MAX_PER_KEY, StoredSession
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -269,6 +269,8 @@ class ClientConnection(SSL.Connection):
         )
         if session is not None:
             self._received.append(session)
+            # A server may send tickets without end; the pool keeps no more either.
+            del self._received[:-MAX_PER_KEY]
             expected.sessions.save_session(expected.key, session)
 
     def _forget_all(self) -> None:

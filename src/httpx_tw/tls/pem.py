@@ -34,6 +34,8 @@ class Pair(NamedTuple):
 
     certfile: Path
     keyfile: Path
+    chainfile: Path | None = None
+    """More of the chain. None: it is all in *certfile*."""
 
 
 def pairs_in(directory: Path) -> list[Pair]:
@@ -132,14 +134,19 @@ def load_pair(
     certfile: str | os.PathLike[str],
     keyfile: str | os.PathLike[str] | None = None,
     password: str | None = None,
+    *,
+    chainfile: Path | None = None,
 ) -> None:
     """Give *context* the certificate, the chain after it, and its key.
 
     :param keyfile: None: the key is in *certfile* too.
+    :param chainfile: more of the chain. None: it is all in *certfile*.
     :raises ConfigurationError: when a file cannot be read, has not what is needed, is
         encrypted with another password, or key and certificate are no pair.
     """
     certificate, *chain = _certificates_in(Path(certfile))
+    if chainfile is not None:
+        chain += _certificates_in(chainfile)
     key: Any = _key_in(Path(certfile if keyfile is None else keyfile), password)
     if key.public_key() != certificate.public_key():
         raise ConfigurationError(

@@ -8,6 +8,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from twisted.logger import Logger
@@ -42,11 +43,13 @@ def write_entries(path: str | os.PathLike[str], entries: Iterable[Entry]) -> Non
             for name, port, settings, *ders in entries
         ],
     }
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    # A name of its own for each thread: one that came in between would have its file
+    # put in place by the other when only half of it is written.
+    new = path.with_name(f"{path.name}.{os.getpid()}-{get_ident()}.new")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         with suppress(FileNotFoundError):
-            new.unlink()  # of a process with our number that did not live to rename it
+            new.unlink()  # of one with our numbers that did not live to rename it
         with os.fdopen(os.open(new, flags, 0o600), "w") as file:
             json.dump(document, file)
             file.flush()

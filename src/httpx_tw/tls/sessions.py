@@ -20,11 +20,17 @@ if TYPE_CHECKING:
 
     from httpx_tw.tls.session_file import Entry
 
-__all__ = ["SessionKey", "SessionStats", "StoredSession", "TlsSessionPool"]
+__all__ = [
+    "MAX_PER_KEY",
+    "SessionKey",
+    "SessionStats",
+    "StoredSession",
+    "TlsSessionPool",
+]
 
 _log = Logger()
 
-_MAX_PER_KEY: Final = 8
+MAX_PER_KEY: Final = 8
 """Tickets kept for one key, as rustls: two come with each connection, and one is used
 by the next."""
 
@@ -177,7 +183,7 @@ class TlsSessionPool:
             self._sessions.move_to_end(key)
             if not session.is_single_use:
                 self._drop_reusable(held)
-            if len(held) == _MAX_PER_KEY:
+            if len(held) == MAX_PER_KEY:
                 held.popleft()
                 self._size -= 1
                 self._evictions += 1

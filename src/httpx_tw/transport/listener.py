@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet import tcp
+from twisted.internet.endpoints import SSL4ServerEndpoint
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -18,7 +20,11 @@ from httpx_tw.transport.tls_port import TLSListening, is_direct
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+    from twisted.internet.interfaces import (
+        IListeningPort,
+        IProtocolFactory,
+        IStreamServerEndpoint,
+    )
 
 __all__ = [
     "ACCEPT_BATCH",
@@ -310,6 +316,21 @@ class ListeningReactor:
         kind, inner = self._kind_for(factory)
         made = kind._fromListeningDescriptor(self._reactor, fd, family, inner)  # type: ignore[no-untyped-call]  # noqa: SLF001  # what the reactor's own method calls
         return self._start(made, factory)
+
+    def taken_over(self, endpoint: IStreamServerEndpoint) -> IStreamServerEndpoint:
+        """Return *endpoint*, an object, as if it had been made on this reactor.
+
+        That is Twisted's own for TLS, made on the reactor beneath, which by itself
+        would ask that for Twisted's TLS. Any other is returned as it is.
+        """
+        # By a private name: without it the endpoint just stays what it is.
+        made_on = getattr(endpoint, "_reactor", None)
+        if type(endpoint) is not SSL4ServerEndpoint or made_on is not self._reactor:
+            return endpoint
+        ours: Any = copy(endpoint)
+        ours._reactor = self  # noqa: SLF001  # as above
+        result: IStreamServerEndpoint = ours
+        return result
 
     def _kind_for(
         self, factory: IProtocolFactory

@@ -88,15 +88,17 @@ class TLSStream(TLSEnding):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def begin(self, *, speaks_first: bool) -> None:
-        """Have the reactor shake hands when it comes by: nobody expects it now."""
+        """Shake hands from now on; who speaks first does so at once."""
         self._when_readable(self._shake_hands)
         self._when_writable(self._shake_hands)
-        if speaks_first:
-            self.startWriting()
         if self.handshake_timeout:
             self._deadline = self.reactor.callLater(
                 self.handshake_timeout, self._handshake_took_too_long
             )
+        if speaks_first:
+            why = self._shake_hands()
+            if why is not None:
+                self._end_soon(why)
 
     def take_over(self) -> None:
         """Begin with what was written before TLS, unencrypted: see start_tls."""
@@ -112,6 +114,7 @@ class TLSStream(TLSEnding):
     def _shake_hands(self) -> Exception | None:
         """Take the handshake as far as it goes: doRead and doWrite until it is done."""
         if self._clear_text and not self._clear_text_left():
+            self.startWriting()
             return None
         try:
             self._records.handshake()

@@ -1,7 +1,7 @@
 """The threads of a pool: they take calls, park when there are none, retire, and end.
 
 A worker that finds no call parks: it puts itself on the list of the parked, looks for a
-call once more, and waits for its own lock. Who submits puts the call in the queue, and
+call once more, and waits for its own bell. Who submits puts the call in the queue, and
 then takes a worker off the list. Whoever is later sees the other; and as both looks
 take something out, they cannot be reordered, not even without the GIL. Busy workers are
 not woken: they look before they park.
@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from httpx_tw.workers.bells import SILENT, a_bell
 from httpx_tw.workers.log_context import log_context_of
 from httpx_tw.workers.tasks import name_of
 
@@ -23,21 +24,23 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable
 
+    from httpx_tw.workers.bells import Bell
     from httpx_tw.workers.desk import Desk
     from httpx_tw.workers.tasks import Task
 
 __all__ = ["Crew", "Worker"]
 
+_MOMENT: Final = 0.0005  # seconds that a reactor may spend on it
+
 
 class Worker:
     """A thread, and what it is at."""
 
-    __slots__ = ("lock", "own", "task", "thread")
+    __slots__ = ("bell", "own", "task", "thread")
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.lock.acquire()
-        """Released by who takes it off the list of the parked."""
+        self.bell: Bell = SILENT
+        """Rung by who takes it off the list of the parked."""
         self.task: Task | None = None
         """The call it is running."""
         self.thread: threading.Thread
@@ -70,9 +73,15 @@ class Crew:
         """Whoever parked last is woken first; so the others come to retire."""
         self._desk = desk
         self._queue = desk.queue
+        self._brought = desk.returns.brought
+        self._tell_of_results = desk.returns.tell
         self.clock = desk.clock
         self._idle_timeout = idle_timeout or -1  # as Lock.acquire says it
         self._left = left
+        self.is_one_coming = False
+        """One was woken, and has not looked for a call since: nobody else need be."""
+        self.is_watched = False
+        """The reactor thread sees to it that somebody is coming: see have_done."""
         self._is_leaving = False
         self._is_wanting = False
         """There is no worker and can be none, which is about to have consequences."""
@@ -83,7 +92,7 @@ class Crew:
 
     # From any thread
 
-    def wake(self) -> None:
+    def wake(self) -> bool:
         """See to it that somebody looks for a call: there is one.
 
         One worker, who wakes the next if there is more, before it begins: it may be
@@ -91,11 +100,46 @@ class Crew:
         who wait for the GIL find nothing when they get it, for short calls are over by
         then.
         """
+        if self.is_one_coming:
+            return True
         try:
-            self.parked.pop().lock.release()
+            worker = self.parked.pop()
         except IndexError:
-            if len(self.workers) < self.most and not self._is_wanting:
-                self._grow(1)
+            if len(self.workers) >= self.most or self._is_wanting:
+                return False
+            return self._grow(1)
+        self.is_one_coming = True
+        worker.bell.ring()
+        return True
+
+    def have_done(self) -> None:
+        """Wake workers for what is queued, and watch them, as long as it is a moment.
+
+        To ring lets go of the GIL. A worker may take it, and run calls until one waits
+        for something, or none is left. So this sees for itself whether another one has
+        to be woken, and those that it woke need not do so in case their calls block.
+        """
+        queue = self._queue
+        until = self.clock() + _MOMENT
+        self.is_watched = True
+        try:
+            while queue and not self.is_one_coming and self.wake():
+                if self.clock() > until:
+                    break
+        finally:  # a KeyboardInterrupt may come where the GIL was let go of
+            self.is_watched = False
+        # One that came just before that has woken nobody.
+        if queue and not self.is_one_coming:
+            self.wake()
+
+    def can_take_more(self) -> bool:
+        """Whether there are idle workers, or could be, for all that is queued and more.
+
+        Calls of one batch are queued before anybody is woken for the first: a burst
+        would be refused beside idle threads, if these were not asked.
+        """
+        idle = self.most - len(self.workers) + len(self.parked) + self.is_one_coming
+        return len(self._queue) < self._desk.room + idle
 
     def employ(self) -> None:
         """Let workers stay when they find no call."""
@@ -106,7 +150,7 @@ class Crew:
         self._is_leaving = True
         with suppress(IndexError):
             while True:
-                self.parked.pop().lock.release()
+                self.parked.pop().bell.ring()
 
     def join(self) -> None:
         """Wait for the threads of those who left: they are about to end."""
@@ -126,7 +170,7 @@ class Crew:
         self.least, self.most = least, most
         while self._surplus() > 0:
             try:
-                self.parked.pop().lock.release()
+                self.parked.pop().bell.ring()
             except IndexError:
                 break
         self._grow(least - len(self.workers))
@@ -158,21 +202,27 @@ class Crew:
         if task.is_told_in_the_worker:
             self._desk.settle(task)
         else:
-            self._desk.returns.bring(task)
+            self._brought.append(task)
+            if not self.is_one_coming:
+                self._tell_of_results()
 
     # The threads
 
-    def _grow(self, count: int) -> None:
+    def _grow(self, count: int) -> bool:
+        """Hire so many, but not more than there may be; whether it could be done."""
         for _ in range(count):
             with self._lock:
                 if len(self.workers) >= self.most:
-                    return
+                    return False
                 worker = self._new_worker()
+            self.is_one_coming = True
             try:
                 worker.thread.start()
             except RuntimeError as error:
+                self.is_one_coming = False
                 self._go_on_without(worker, error)
-                return
+                return False
+        return True
 
     def _new_worker(self) -> Worker:
         self._number += 1
@@ -210,15 +260,20 @@ class Crew:
     def _live(self, worker: Worker) -> None:
         """What a thread does, from its first moment to its last."""
         self._here.worker = worker
+        worker.bell = a_bell()
         try:
             with log_context_of(worker):
                 self._work(worker)
         except BaseException as error:  # noqa: BLE001  # an asynchronous exception
             self._die(worker, error)
+        # Nobody closes it, for somebody may be about to ring, and by then another may
+        # have the descriptor. Who rings holds it; it goes with the last who does.
+        worker.bell = SILENT
         self._left()
 
     def _work(self, worker: Worker) -> None:
         take = self._queue.taker(worker)
+        self._arrive()
         queue, waiting = self._queue, self._desk.waiting
         workers, parked = self.workers, self.parked
         task: Task | None
@@ -231,13 +286,18 @@ class Crew:
                     return
             if waiting:
                 self._desk.admit()
-            if queue and (parked or len(workers) < self.most):
+            if (
+                not (self.is_watched or self.is_one_coming)
+                and queue
+                and (parked or len(workers) < self.most)
+            ):
                 self.wake()
             self.run(worker, task)
             del task  # who parks keeps nothing alive
 
     def _park(self, worker: Worker, take: Callable[[], Task]) -> Task | None:
         """Wait for a call, and take it. None: the worker has left."""
+        self._tell_of_results()
         self._desk.admit()
         while True:
             self.parked.append(worker)
@@ -252,10 +312,12 @@ class Crew:
                 self._unpark(worker)
                 if self._leaves(worker):
                     return None
-            elif not worker.lock.acquire(timeout=self._idle_timeout):
+            elif not worker.bell.wait(self._idle_timeout):
                 self._unpark(worker)
                 if len(self.workers) > self.least and self._leaves(worker):
                     return None
+            else:
+                self._arrive()
             with suppress(IndexError):
                 return take()
 
@@ -263,7 +325,13 @@ class Crew:
         try:
             self.parked.remove(worker)
         except ValueError:
-            worker.lock.acquire()  # somebody woke it: that has come, or is about to
+            worker.bell.wait(-1)  # somebody woke it: that has come, or is about to
+            self._arrive()
+
+    def _arrive(self) -> None:
+        """Note, before looking for a call, that whoever was woken is here."""
+        self.is_one_coming = False
+        self._tell_of_results()
 
     def _leaves(self, worker: Worker) -> bool:
         """Leave, unless there is a call and nobody else to look for it.
@@ -294,6 +362,7 @@ class Crew:
             self.workers.pop(worker, None)
         with suppress(ValueError):
             self.parked.remove(worker)
+        self._arrive()
         self._log.failure(
             "{name} died, and is replaced", Failure(error), name=worker.thread.name
         )

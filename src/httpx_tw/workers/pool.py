@@ -52,7 +52,7 @@ class WorkerPoolConfig:
     """Most threads. 0: as many as this process may use cores."""
 
     max_queue_size: int = 4096
-    """Most calls that wait for a worker."""
+    """Most calls that wait for a worker, beside one for each worker that is idle."""
 
     idle_timeout_ms: int = 60_000
     """A thread without work for so long ends; the next call starts one. 0: never."""
@@ -262,7 +262,7 @@ class WorkerPool(ThreadPoolFace):
         """
         if not self._is_open_here:
             raise self._stopped()
-        if len(self._queue) >= self._room:
+        if len(self._queue) >= self._room and not self._crew.can_take_more():
             raise self._desk.full(self._desk.here)
         task = Task(self._desk, function, argument, finished, self._clock())
         # note_context, for 0.05 us in place of 0.2 where many calls are of one batch.
@@ -350,7 +350,7 @@ class WorkerPool(ThreadPoolFace):
             deferred.callback(result if failure is None else failure)
 
         deferred: Deferred[Any] = Deferred(cancel)
-        has_room = len(self._queue) < self._room
+        has_room = len(self._queue) < self._room or self._crew.can_take_more()
         if has_room or not may_wait or not self._is_running:
             task = self.offload(apply, call, finished)
             return deferred
@@ -369,7 +369,9 @@ class WorkerPool(ThreadPoolFace):
         with desk.lock:
             if not self._is_running and (self._stop is None or worker is None):
                 raise self._stopped()
-            has_room = self._is_running and len(self._queue) < self._room
+            has_room = self._is_running and (
+                len(self._queue) < self._room or self._crew.can_take_more()
+            )
             if self._is_running and not (has_room or may_wait):
                 raise desk.full(desk.elsewhere)
             desk.outstanding[task] = task
@@ -426,14 +428,19 @@ class WorkerPool(ThreadPoolFace):
         finally:
             # Calls that came while results were told are seen to, too.
             self._is_batch_open = False
-            if self._queue:
-                self._crew.wake()
+        if self._queue:
+            # What is done in a moment is told at once, and nobody need ring for it.
+            self._desk.returns.hold()
+            try:
+                self._crew.have_done()
+            finally:
+                self._desk.returns.release()
 
     def _ring(self) -> None:
-        if self._reactor is None:
-            self._desk.returns.answer()
-        else:
+        if self._reactor is not None:
             self._reactor.callFromThread(self._desk.returns.answer)
+        elif self._stop is None:  # which looks by itself, and waits for this thread
+            self._desk.returns.answer()
 
     def _wake(self) -> None:
         self._crew.wake()

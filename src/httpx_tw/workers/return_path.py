@@ -56,6 +56,11 @@ class ReturnPath:
         if self.token.pop(_TOKEN, False):
             self.ring()
 
+    def tell(self) -> None:
+        """Ring, if something was put in ``brought`` for which nobody has rung."""
+        if self.brought and self.token.pop(_TOKEN, False):
+            self.ring()
+
     # On the reactor thread
 
     def renew(self) -> None:
@@ -85,7 +90,7 @@ class ReturnPath:
         Not with what is brought meanwhile: a thread that brings and brings would keep
         the reactor from its other work. It has rung.
         """
-        brought = self.brought
+        brought, deliver = self.brought, self._deliver
         for _ in range(len(brought)):
             try:
                 entry = brought.popleft()
@@ -94,7 +99,7 @@ class ReturnPath:
             if isinstance(entry, tuple):
                 self._call(*entry)
             else:
-                self._deliver(entry)
+                deliver(entry)
 
     def _call(
         self, function: Callable[..., object], arguments: tuple[Any, ...]

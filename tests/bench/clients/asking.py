@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
@@ -56,9 +57,14 @@ class Task:
 
 
 def arguments() -> Task:
-    """Return the task of the command line: PORT, REQUESTS, IN_FLIGHT."""
+    """Return the task of the command line: PORT, REQUESTS, IN_FLIGHT.
+
+    With SSL_CERT_FILE in the environment, which OpenSSL takes for whom to trust, it is
+    about HTTPS.
+    """
     port, requests, in_flight = map(int, sys.argv[1:4])
-    return Task(f"http://127.0.0.1:{port}/", requests, in_flight)
+    scheme = "https" if "SSL_CERT_FILE" in os.environ else "http"
+    return Task(f"{scheme}://127.0.0.1:{port}/", requests, in_flight)
 
 
 def _cpu_seconds() -> float:

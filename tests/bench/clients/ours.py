@@ -1,4 +1,7 @@
-"""httpx_tw's Client; the fourth argument names the reactor, as twistd does."""
+"""httpx_tw's Client; the fourth argument names the reactor, as twistd does.
+
+With a fifth one no TLS session is resumed.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,14 @@ installReactor(sys.argv[4])
 from twisted.internet import reactor  # noqa: E402, TID251  # once it is installed
 
 from httpx_tw import Client, PoolConfig  # noqa: E402  # as above
+from httpx_tw.tls.contexts import ClientContexts  # noqa: E402  # as above
+from httpx_tw.tls.sessions import TlsSessionPool  # noqa: E402  # as above
 
 task = arguments()
+kept = 0 if len(sys.argv) > 5 else 1000
 client = Client(
-    pool=PoolConfig(max_per_host=task.in_flight, max_requests_per_connection=0)
+    pool=PoolConfig(max_per_host=task.in_flight, max_requests_per_connection=0),
+    contexts=ClientContexts(TlsSessionPool(max_sessions=kept)),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from io import BytesIO
 
 import pycurl
@@ -17,6 +18,8 @@ class Handle:
         self.curl = pycurl.Curl()
         self.buffer = BytesIO()
         self.curl.setopt(pycurl.WRITEFUNCTION, self.buffer.write)
+        if "SSL_CERT_FILE" in os.environ:
+            self.curl.setopt(pycurl.CAINFO, os.environ["SSL_CERT_FILE"])
         self.curl.handle = self  # it says which one is done
 
     def looked_at(self) -> None:

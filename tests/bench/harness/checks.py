@@ -45,6 +45,7 @@ def _connection(scheme: str, port: int) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     # Whose certificate it is does not matter: the server was started by us.
     context = ssl._create_unverified_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3  # what wrk gets, then
     return http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from harness.certificate import certificate_in
 from harness.servers import (
     APPS,
+    BENCH,
     MANY_IDLE,
     NO_ACCESS_LOG,
     NO_THREADS,
@@ -53,7 +54,14 @@ def _ours(reactor: str) -> Callable[[Place], list[str]]:
 def _nginx(place: Place) -> list[str]:
     certificate, key = _files(place)
     lines = f"ssl_certificate {certificate}; ssl_certificate_key {key};"
+    # Before 1.23.4 nginx has to be told of the newest.
+    lines += " ssl_protocols TLSv1.2 TLSv1.3;"
     return nginx_command(place, " ssl", lines)
+
+
+def _floor(place: Place) -> list[str]:
+    files = map(str, _files(place))
+    return [str(place.our_python), str(BENCH / "tls_floor.py"), str(place.port), *files]
 
 
 def _with_files(name: str, *options: str) -> Callable[[Place], list[str]]:
@@ -89,6 +97,14 @@ _DECLARED = (
         scheme="https",
         environment=OUR_ENVIRONMENT,
         note="epoll reactor",
+    ),
+    Server(
+        "floor-tls",
+        _floor,
+        ("httptools", "pyopenssl", "cryptography"),
+        scheme="https",
+        environment=OUR_ENVIRONMENT,
+        note="select.epoll, httptools and pyOpenSSL's bindings: not a server",
     ),
     Server(
         "nginx-tls",
