@@ -7,10 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from httpx_tw.reactors.epoll import EpollReactor
+from httpx_tw.reactors.io_uring import UringReactor
 from httpx_tw.reactors.kqueue import KqueueReactor
 from httpx_tw.reactors.poll import PollReactor
 from httpx_tw.reactors.poller import KqueuePoller
 from tests.reactors import fake_kqueue
+from tests.reactors.ring_here import REFUSAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +33,8 @@ if hasattr(select, "epoll"):
     OURS["epoll"] = EpollReactor
 if hasattr(select, "poll"):
     OURS["poll"] = PollReactor
+if not REFUSAL:
+    OURS["io_uring"] = UringReactor
 if hasattr(select, "kqueue"):
     OURS["kqueue"] = KqueueReactor
 elif hasattr(select, "POLLRDHUP"):
@@ -40,7 +44,7 @@ elif hasattr(select, "POLLRDHUP"):
 
 def stock(interface: str) -> Any:
     """Return a new reactor of Twisted's own over *interface*."""
-    if interface == "epoll":
+    if interface in {"epoll", "io_uring"}:  # Twisted has none over io_uring
         from twisted.internet.epollreactor import EPollReactor
 
         return EPollReactor()

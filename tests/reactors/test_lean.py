@@ -23,6 +23,7 @@ from zope.interface import alsoProvides
 from zope.interface.verify import verifyObject
 
 from tests.reactors import made as reactors
+from tests.reactors.ring_here import REFUSAL
 from tests.reactors.test_poller import descriptors
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ class LeanContract(Base):
 
     def setUp(self) -> None:
         if self.interface not in reactors.OURS:
-            self.skipTest(f"no {self.interface} here")
+            reason = REFUSAL if self.interface == "io_uring" else ""
+            self.skipTest(reason or f"no {self.interface} here")
         self.reactor = reactors.made(self, reactors.OURS[self.interface])
 
     def pair(self) -> tuple[socket.socket, socket.socket]:
@@ -654,3 +656,7 @@ class PollTests(LeanContract, SynchronousTestCase):
 class KqueueTests(LeanContract, SynchronousTestCase):
     interface = "kqueue"
     has_stock = False
+
+
+class UringTests(LeanContract, SynchronousTestCase):
+    interface = "io_uring"

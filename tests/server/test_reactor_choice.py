@@ -82,6 +82,7 @@ def test_it_is_called_by_the_name_that_twistd_knows() -> None:
         ("httpx_tw.reactors.epoll", "httpx-epoll"),
         ("httpx_tw.reactors.kqueue", "httpx-kqueue"),
         ("httpx_tw.reactors.poll", "httpx-poll"),
+        ("httpx_tw.reactors.io_uring", "httpx-uring"),
         ("twisted.internet.pollreactor", "poll"),
         ("twisted.internet.asyncioreactor", "asyncio"),
         ("somewhere.else", "SomeReactor"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.reactors.ring_here import REFUSAL
 from tests.server.test_reactor_choice import BEST
 from tests.service.processes import (
     DAEMON,
@@ -36,7 +37,11 @@ def test_the_best_of_ours_runs_it(tmp_path: Path, way: str) -> None:
         assert "Traceback" not in service.said
 
 
-@pytest.mark.parametrize("name", ["poll", "asyncio", "httpx-poll"])
+# Where the kernel refuses a ring, tests/reactors/test_io_uring.py has what is said.
+ASKED = ["poll", "asyncio", "httpx-poll", *([] if REFUSAL else ["httpx-uring"])]
+
+
+@pytest.mark.parametrize("name", ASKED)
 @pytest.mark.parametrize("way", ["twistd -n", "twist"])
 def test_the_one_that_was_asked_for_wins(tmp_path: Path, way: str, name: str) -> None:
     *start, subcommand = FOREGROUND[way]
@@ -51,7 +56,7 @@ def test_the_one_that_was_asked_for_wins(tmp_path: Path, way: str, name: str) ->
             service.wait()
 
 
-@pytest.mark.parametrize("name", [BEST, "poll"])
+@pytest.mark.parametrize("name", [BEST, "poll", *ASKED[3:]])
 def test_it_survives_becoming_a_daemon(tmp_path: Path, name: str) -> None:
     # Which it is is logged after the fork; that it serves says that it works there.
     way = DAEMON["twistd"]

@@ -34,6 +34,8 @@ MAKES: dict[str, Callable[[], Any]] = {"Select": select_reactor}
 if "epoll" in reactors.OURS:
     MAKES["Epoll"] = lambda: reactors.stock("epoll")
     MAKES["HttpxEpoll"] = reactors.OURS["epoll"]
+if "io_uring" in reactors.OURS:
+    MAKES["HttpxUring"] = reactors.OURS["io_uring"]
 
 POOLS = {"Shared": WorkerPool, "Stealing": WorkStealingPool}
 

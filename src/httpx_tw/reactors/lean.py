@@ -199,7 +199,7 @@ class LeanReactor(posixbase.PosixReactorBase, posixbase._PollLikeMixin):  # noqa
             self._end_batch()
             delay = 0.0
         ready = self._poller.poll(delay)
-        if ready:
+        if ready or self._poller.completed:
             stack = context.theContextTracker.currentContext().contexts
             system = _LogContext(context.get(log.ILogContext) or {})
             stack.append({log.ILogContext: system})

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from httpx_tw.reactors.wakeup import WakeUp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 __all__ = [
     "EpollPoller",
@@ -94,6 +94,11 @@ class Poller(ABC):
     """Watches descriptors. One thread uses it; ``wake`` may be called from any."""
 
     _is_closed = True  # until it is made
+
+    @property
+    def completed(self) -> Collection[tuple[Any, Any]]:
+        """What is over, besides; of a poller that completes operations: UringPoller."""
+        return ()
 
     def __init__(self) -> None:
         self._masks: dict[int, int] = {}

@@ -15,6 +15,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from httpx_tw.errors import FileChanged
+from httpx_tw.transport.completion_stream import CompletionStream
 from httpx_tw.transport.stream import can_write_through
 
 if TYPE_CHECKING:
@@ -68,7 +69,10 @@ _LOST: Final = {
 
 def can_send_files(transport: ITransport) -> bool:
     """Whether :func:`send_file` works on *transport* now: startTLS ends it."""
-    return _sendfile is not None and can_write_through(transport)
+    return _sendfile is not None and (
+        can_write_through(transport)
+        or (isinstance(transport, CompletionStream) and not transport.TLS)
+    )
 
 
 def send_file(
@@ -130,4 +134,7 @@ def resume_when_writable(transport: Any) -> None:
     which :func:`can_send_files` said yes.
     """
     transport.producerPaused = True
-    transport.startWriting()
+    if isinstance(transport, CompletionStream):
+        transport.wait_for_room()  # it would try at once: there is none
+    else:
+        transport.startWriting()

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
         IStreamServerEndpoint,
     )
 
-__all__ = ["AcceptGate", "ListeningReactor", "StreamPort", "TLSStreamPort"]
+__all__ = [
+    "ACCEPT_BATCH",
+    "EXHAUSTED",
+    "ITS_OWN_FAULT",
+    "AcceptGate",
+    "ListeningReactor",
+    "StreamPort",
+    "TLSStreamPort",
+]
 
 _log = Logger()
 
@@ -38,11 +46,11 @@ TWISTED_BACKLOG: Final = 50
 """What endpoints ask for when nobody said: too few for a burst, so it means "ours"."""
 
 # The process or the machine is out of something that closing connections gives back.
-_EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 # accept(2): errors of the connection that was to be accepted, already pending on it,
 # and of the firewall; the listening socket is well.
-_ITS_OWN_FAULT: Final = {
+ITS_OWN_FAULT: Final = {
     getattr(errno, name)
     for name in (
         "ECONNABORTED EPERM EPROTO ENETDOWN ENOPROTOOPT EHOSTDOWN ENONET EHOSTUNREACH "
@@ -193,20 +201,24 @@ class StreamPort(tcp.Port):
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in _EXHAUSTED:
+                if error.errno in EXHAUSTED:
                     gate.exhausted()
                     return
-                if error.errno in _ITS_OWN_FAULT:
+                if error.errno in ITS_OWN_FAULT:
                     continue
                 raise
-            try:
-                self._accepted(connected, peer)
-            except Exception:  # noqa: BLE001  # one connection must not end the port
-                _log.failure("a new connection could not be served")
+            self.accepted(connected, peer)
             if not gate.is_open or self.disconnecting:
                 return
 
-    def _accepted(self, connected: socket.socket, peer: tuple[Any, ...]) -> None:
+    def accepted(self, connected: socket.socket, peer: tuple[Any, ...]) -> None:
+        """Serve a connection; one that cannot be served is closed, and logged."""
+        try:
+            self._serve(connected, peer)
+        except Exception:  # noqa: BLE001  # one connection must not end the port
+            _log.failure("a new connection could not be served")
+
+    def _serve(self, connected: socket.socket, peer: tuple[Any, ...]) -> None:
         try:
             if len(peer) == 4 and peer[3]:
                 # IPv6 with a scope: its name is part of the address, as in Twisted.
@@ -326,7 +338,8 @@ class ListeningReactor:
         if is_direct(factory, self._reactor):
             assert isinstance(factory, TLSMemoryBIOFactory)
             return TLSStreamPort, factory.wrappedFactory
-        return StreamPort, factory
+        # A reactor that accepts and receives by itself has ports for that.
+        return getattr(self._reactor, "stream_port", StreamPort), factory
 
     def _start(self, port: StreamPort, factory: IProtocolFactory) -> IListeningPort:
         port.gate = self._gate

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import tcp
 from twisted.internet.interfaces import IHalfCloseableDescriptor, ISSLTransport
 
+from httpx_tw.transport.completion_stream import CompletionStream
 from httpx_tw.transport.tls_stream import TLSStream
 
 try:
@@ -58,9 +59,10 @@ def can_write_through(transport: ITransport) -> bool:
 def writer_for(transport: ITransport) -> Callable[[Any, bytes], None]:
     """Return the function that writes to *transport*: ``write(transport, data)``.
 
-    Of a TLSStream it is its own ``write``, which sends at once by the same rules.
+    Of a TLSStream it is its own ``write``, which sends at once by the same rules; of a
+    CompletionStream, too, which sends with all others of the batch.
     """
-    if isinstance(transport, TLSStream):
+    if isinstance(transport, TLSStream | CompletionStream):
         return type(transport).write
     return write_through if can_write_through(transport) else _write
 

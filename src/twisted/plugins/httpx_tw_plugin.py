@@ -19,3 +19,8 @@ httpx_tw_kqueue = Reactor(
 httpx_tw_poll = Reactor(
     "httpx-poll", "httpx_tw.reactors.poll", "httpx_tw's lean reactor over poll(2)"
 )
+httpx_tw_uring = Reactor(
+    "httpx-uring",
+    "httpx_tw.reactors.io_uring",
+    "httpx_tw's lean reactor over io_uring(7)",
+)

@@ -260,6 +260,7 @@ _PEER_NOTE = "1 worker, 1 runtime thread, 1 blocking thread; its I/O is compiled
 _DECLARED = (
     our_server("httpx-tw"),
     our_server("httpx-tw-lean", reactor="httpx-epoll"),
+    our_server("httpx-tw-uring", reactor="httpx-uring"),
     our_server("httpx-tw-log", options=NO_THREADS, note="epoll reactor, access log on"),
     our_server(
         "httpx-tw-lean-log",
