@@ -72,8 +72,8 @@ def held_resources() -> set[str]:
 
 
 def _descriptors() -> Iterator[str]:
-    if not DESCRIPTORS.is_dir():
-        return  # not Linux: threads and delayed calls are still checked
+    if sys.platform != "linux":  # Wine shows the directory, to programs of Windows'
+        return  # threads and delayed calls are still checked
     to_keep = {*_descriptors_of_wakers(), *_descriptors_in_reserve()}
     for entry in list(DESCRIPTORS.iterdir()):
         try:

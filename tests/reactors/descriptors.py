@@ -50,15 +50,22 @@ def put_in_place_of(end: socket.socket) -> tuple[socket.socket, socket.socket]:
         fresh.close()
         return end, peer
     fd = end.fileno()
-    end.close()
-    others: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        end.close()
+        fresh = _socket_of_number(fd)
+        fresh.connect(listening.getsockname())
+        peer, _ = listening.accept()
+    return fresh, peer
+
+
+def _socket_of_number(fd: int) -> socket.socket:
+    others = []
     try:
         for _ in range(200):
-            one, two = socket.socketpair()
-            for fresh, peer in ((one, two), (two, one)):
-                if fresh.fileno() == fd:
-                    return fresh, peer
-            others += (one, two)
+            fresh = socket.socket()
+            if fresh.fileno() == fd:
+                return fresh
+            others.append(fresh)
         raise AssertionError(f"nobody got number {fd}")
     finally:
         for other in others:

@@ -28,6 +28,7 @@ from hypothesis.stateful import (
 from twisted.trial.unittest import SynchronousTestCase
 
 from httpx_tw.reactors import poller as pollers
+from httpx_tw.reactors.iocp_poller import IocpPoller
 from httpx_tw.reactors.poller import (
     MAX_EVENTS,
     EpollPoller,
@@ -72,6 +73,7 @@ class PollerContract(Base):
 
     tells_hangups = True
     """select(2) cannot: an end is readable, and that is all."""
+    tells_errors = True
 
     def make(self) -> Poller:
         raise NotImplementedError
@@ -375,6 +377,7 @@ class PollerContract(Base):
         if self.tells_hangups:
             assert found & HANGUP
 
+    @skipUnless(hasattr(os, "mkfifo"), "Windows waits for sockets only")
     def test_the_end_of_a_pipe_is_reported_to_its_writer(self) -> None:
         reader, writer = os.pipe()
         self.addCleanup(os.close, writer)
@@ -385,6 +388,7 @@ class PollerContract(Base):
         if self.tells_hangups:
             assert found & (HANGUP | ERROR)
 
+    @skipUnless(hasattr(os, "mkfifo"), "Windows waits for sockets only")
     def test_the_end_of_a_pipe_is_reported_to_its_reader(self) -> None:
         reader, writer = os.pipe()
         self.addCleanup(os.close, reader)
@@ -399,13 +403,19 @@ class PollerContract(Base):
     def test_a_reset_is_an_error(self) -> None:
         ours, theirs = self.tcp_pair()
         self.poller.add(ours.fileno(), READABLE)
-        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        linger = struct.pack("hh" if IS_WINDOWS else "ii", 1, 0)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         theirs.close()
         found = self.wait_for(ours.fileno(), READABLE | ERROR)
-        if self.tells_hangups:
+        if self.tells_errors:
             assert found & ERROR
-        with self.assertRaises(ConnectionResetError):
-            ours.recv(1)
+        try:
+            received = ours.recv(1)
+        except ConnectionResetError:
+            return
+        # Linux tells an error once, and Wine asks for it when it polls.
+        assert IS_WINDOWS
+        assert received == b""
 
     # Waking
 
@@ -420,7 +430,7 @@ class PollerContract(Base):
         assert list(self.poller.wait(None)) == []
         started = time.monotonic()
         assert list(self.poller.wait(0.05)) == []
-        assert time.monotonic() - started >= 0.05
+        assert waited(started) >= 0.05
 
     def test_a_thread_ends_a_wait_without_end(self) -> None:
         for _ in range(20):
@@ -436,7 +446,7 @@ class PollerContract(Base):
         self.poller.poll(0)
         started = time.monotonic()
         assert self.poller.poll(0.02) == []
-        assert time.monotonic() - started >= 0.02
+        assert waited(started) >= 0.02
         self.poller.wake()
         assert self.poller.poll(None) == [], "and the next is heard"
 
@@ -464,7 +474,7 @@ class PollerContract(Base):
         try:
             started = time.monotonic()
             assert self.poller.poll(0.1) == []
-            assert time.monotonic() - started >= 0.1
+            assert waited(started) >= 0.1
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         assert len(hits) > 3
@@ -496,7 +506,7 @@ class PollerContract(Base):
             for _ in range(5):
                 started = time.monotonic()
                 assert self.poller.poll(timeout) == []
-                assert time.monotonic() - started >= timeout
+                assert waited(started) >= timeout
 
     def test_a_wait_may_be_longer_than_the_kernel_can_count(self) -> None:
         for timeout in (2**31 / 1000, 1e9, 1e30, float("inf")):
@@ -590,6 +600,15 @@ class PollerContract(Base):
             lambda: PollerMachine(self.make),  # type: ignore[arg-type]  # or a factory
             settings=settings(stateful_step_count=25, max_examples=40),
         )
+
+
+def waited(started: float) -> float:
+    """Return the seconds since *started*.
+
+    Windows' clock tells whole milliseconds, which are no whole binary fractions: a
+    difference may be less by a rounding.
+    """
+    return time.monotonic() - started + 1e-9
 
 
 def fill(end: socket.socket) -> None:
@@ -768,7 +787,7 @@ class EpollPollerTests(PollerContract, SynchronousTestCase):
         self.poller.remove(ours.fileno())
         started = time.monotonic()
         assert self.poller.poll(0.02) == []
-        assert time.monotonic() - started >= 0.02, "it waits again"
+        assert waited(started) >= 0.02, "it waits again"
 
     def test_a_regular_file_that_was_closed_can_be_removed(self) -> None:
         fd = self.file()
@@ -797,10 +816,12 @@ class PollPollerTests(PollerContract, SynchronousTestCase):
 
 class SelectPollerTests(PollerContract, SynchronousTestCase):
     tells_hangups = False
+    tells_errors = False
 
     def make(self) -> Poller:
         return SelectPoller()
 
+    @skipUnless(hasattr(os, "sysconf"), "on Windows any number will do")
     def test_a_descriptor_too_high_for_it_is_refused(self) -> None:
         ours, _ = self.pair()
         high = 1024
@@ -912,8 +933,10 @@ class BestPollerTests(SynchronousTestCase):
         kinds = [("epoll", EpollPoller), ("kqueue", KqueuePoller), ("poll", PollPoller)]
         with best_poller() as poller:
             best = [kind for name, kind in kinds if hasattr(select, name)]
-            assert type(poller) is (best or [SelectPoller])[0]
+            rest = IocpPoller if IS_WINDOWS else SelectPoller
+            assert type(poller) is (best or [rest])[0]
 
+    @skipUnless(hasattr(select, "POLLRDHUP"), "the stand-in needs Linux's poll")
     def test_kqueue_where_there_is_no_epoll(self) -> None:
         with (
             mock.patch.object(pollers, "select", fake_kqueue),

@@ -292,6 +292,14 @@ class AfdCalls:
 
         :raises OSError: EBADF when it is not open, ENOTSOCK when it is no socket.
         """
+        flags = wintypes.DWORD()
+        # Asked first: Wine answers the others for whatever number it is given. To this
+        # one, -1 is the process.
+        if fd < 0 or (
+            not self._kernel32.GetHandleInformation(fd, ctypes.byref(flags))
+            and self._last_error() == _ERROR_INVALID_HANDLE
+        ):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         base = ctypes.c_void_p()
         length = wintypes.DWORD()
         # Some of what is in between answers the second question only.
@@ -308,12 +316,6 @@ class AfdCalls:
                 None,
             ):
                 return int(base.value or 0)
-        flags = wintypes.DWORD()
-        if (
-            not self._kernel32.GetHandleInformation(fd, ctypes.byref(flags))
-            and self._last_error() == _ERROR_INVALID_HANDLE
-        ):
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         raise OSError(errno.ENOTSOCK, "not a socket, and nothing else can be watched")
 
     def begin(self, device: int, operation: Operation) -> int:
