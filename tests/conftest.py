@@ -24,6 +24,8 @@ hypothesis.settings.register_profile("dev", deadline=None)
 hypothesis.settings.register_profile(
     "ci", deadline=None, max_examples=300, derandomize=True, print_blob=True
 )
+# Where each example costs ten times what it does elsewhere: see tests/windows.
+hypothesis.settings.register_profile("few", deadline=None, max_examples=20)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 DESCRIPTORS = Path("/proc/self/fd")
