@@ -150,7 +150,7 @@ class AcceptGate:
     def _take_reserve(self) -> bool:
         if self._reserve < 0:
             try:
-                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+                self._reserve = os.open(os.devnull, os.O_RDONLY)
             except OSError:
                 return False
         return True

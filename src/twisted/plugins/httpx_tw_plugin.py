@@ -19,3 +19,8 @@ httpx_tw_kqueue = Reactor(
 httpx_tw_poll = Reactor(
     "httpx-poll", "httpx_tw.reactors.poll", "httpx_tw's lean reactor over poll(2)"
 )
+httpx_tw_iocp = Reactor(
+    "httpx-iocp",
+    "httpx_tw.reactors.iocp",
+    "httpx_tw's lean reactor over a completion port, Windows",
+)
