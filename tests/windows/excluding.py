@@ -7,23 +7,39 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.windows.exclusions import EXCLUDED
+from tests.windows.exclusions import MODULES, TESTS
+from tests.windows.machine import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 
-def reason_for(test: str) -> str | None:
+def reason_for(test: str, reactor: str) -> str | None:
     """Return why *test*, by its name in pytest, is left out; None: it is not."""
-    for pattern, reason in EXCLUDED.items():
-        if fnmatchcase(test, pattern):
+    for pattern, reason in {**TESTS["*"], **TESTS.get(reactor, {})}.items():
+        if fnmatchcase(test, f"tests/{pattern}"):
             return reason
     return None
 
 
-def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
+def pytest_report_header() -> list[str]:
+    """Name the modules that are not even imported."""
+    return [f"without {module}: {reason}" for module, reason in MODULES.items()]
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Import none of those."""
+    name = collection_path.relative_to(ROOT / "tests").as_posix()
+    return True if name in MODULES else None
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: Iterable[pytest.Item]
+) -> None:
     """Skip what is left out; the summary shows each reason."""
+    reactor = str(config.getoption("--reactor"))
     for item in items:
-        reason = reason_for(item.nodeid)
+        reason = reason_for(item.nodeid, reactor)
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=reason))
