@@ -72,9 +72,7 @@ def _socket_of_number(fd: int) -> socket.socket:
             other.close()
 
 
-def many_readable(
-    count: int, add_cleanup: Callable[..., object]
-) -> list[int]:
+def many_readable(count: int, add_cleanup: Callable[..., object]) -> list[int]:
     """Return *count* descriptors that are readable, and stay so."""
     if IS_WINDOWS:
         ours, theirs = socket.socketpair()

@@ -93,7 +93,9 @@ class FakeAfd:
             os.close(self._bells.pop(handle))
             del self._entries[handle]
         else:
-            assert not [key for key, (on, _, _) in self.under_way.items() if on == handle]
+            assert not [
+                key for key, (on, _, _) in self.under_way.items() if on == handle
+            ]
             del self.port_of[handle]
 
     # The driver

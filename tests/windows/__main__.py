@@ -48,7 +48,12 @@ def main() -> int:
     try:
         return windows.run(
             *("-m", "pytest", "-q", "-p", "no:cacheprovider"),
-            *("-p", "httpx_tw.testing.pytest_reactors", "-p", "tests.windows.excluding"),
+            *(
+                "-p",
+                "httpx_tw.testing.pytest_reactors",
+                "-p",
+                "tests.windows.excluding",
+            ),
             f"--reactor={chosen.reactor}",
             *WARNINGS.get(chosen.reactor, ()),
             *rest,

