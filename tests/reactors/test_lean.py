@@ -23,7 +23,7 @@ from zope.interface import alsoProvides
 from zope.interface.verify import verifyObject
 
 from tests.reactors import made as reactors
-from tests.reactors.test_poller import descriptors
+from tests.reactors.descriptors import descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable

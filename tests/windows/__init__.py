@@ -1,1 +1,1 @@
-"""The tests on Windows' Python, under Wine: what sets it up, runs them, and is left out."""
+"""The tests on Windows under Wine: set up, run, and what is left out."""
