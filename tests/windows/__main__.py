@@ -45,23 +45,15 @@ def main() -> int:
     has_part = any(argument.startswith("tests/") for argument in rest)
     windows = Windows()
     windows.set_up()
-    try:
-        return windows.run(
-            *("-m", "pytest", "-q", "-p", "no:cacheprovider"),
-            *(
-                "-p",
-                "httpx_tw.testing.pytest_reactors",
-                "-p",
-                "tests.windows.excluding",
-            ),
-            f"--reactor={chosen.reactor}",
-            *WARNINGS.get(chosen.reactor, ()),
-            *rest,
-            *([] if has_part else PARTS),
-            HYPOTHESIS_PROFILE=os.environ.get("HYPOTHESIS_PROFILE", "few"),
-        )
-    finally:
-        windows.shut_down()
+    return windows.run(
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider"),
+        *("-p", "httpx_tw.testing.pytest_reactors", "-p", "tests.windows.excluding"),
+        f"--reactor={chosen.reactor}",
+        *WARNINGS.get(chosen.reactor, ()),
+        *rest,
+        *([] if has_part else PARTS),
+        HYPOTHESIS_PROFILE=os.environ.get("HYPOTHESIS_PROFILE", "few"),
+    )
 
 
 if __name__ == "__main__":

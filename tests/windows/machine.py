@@ -79,7 +79,7 @@ class Windows:
     def set_up(self) -> None:
         """Make it; done already, nothing happens."""
         requirements = [*requirements_of_the_tests(), *ONLY_THERE]
-        recipe = "\n".join([Path(__file__).read_text(), PYTHON, *requirements])
+        recipe = "\n".join([PYTHON, RANDOM, *WHEELS, *requirements])
         wanted = hashlib.sha256(recipe.encode()).hexdigest()
         stamp = self.cache / "stamp"
         install_from_debian()
@@ -161,12 +161,6 @@ class Windows:
             sys.stdout.buffer.write(line)
             sys.stdout.flush()
         return running.wait()
-
-    def shut_down(self) -> None:
-        """End what Wine keeps running for a while."""
-        subprocess.run(
-            ["wineserver", "--kill"], env=self.environment(), check=False, timeout=60
-        )
 
 
 def requirements_of_the_tests() -> list[str]:
