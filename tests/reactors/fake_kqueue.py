@@ -21,17 +21,20 @@ Linux would clear it before the code under test has seen it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import fcntl
 import math
 import os
 import select
 import stat
 import struct
-import termios
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+with contextlib.suppress(ImportError):  # Windows, where no test makes a kqueue
+    import fcntl
+    import termios
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import select
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from httpx_tw.reactors.epoll import EpollReactor
 from httpx_tw.reactors.io_uring import UringReactor
+from httpx_tw.reactors.iocp import IocpReactor
+from httpx_tw.reactors.iocp_poller import IocpPoller
 from httpx_tw.reactors.kqueue import KqueueReactor
 from httpx_tw.reactors.poll import PollReactor
 from httpx_tw.reactors.poller import KqueuePoller
 from tests.reactors import fake_kqueue
+from tests.reactors.fake_afd import FakeAfd
 from tests.reactors.ring_here import REFUSAL
 
 if TYPE_CHECKING:
@@ -28,6 +32,12 @@ class EmulatedKqueueReactor(KqueueReactor):
     make_poller: ClassVar[Callable[[], Poller]] = partial(KqueuePoller, fake_kqueue)
 
 
+class EmulatedIocpReactor(IocpReactor):
+    """Over the stand-in."""
+
+    make_poller: ClassVar[Callable[[], Poller]] = lambda: IocpPoller(FakeAfd())
+
+
 OURS: dict[str, Callable[[], Any]] = {}
 if hasattr(select, "epoll"):
     OURS["epoll"] = EpollReactor
@@ -39,6 +49,10 @@ if hasattr(select, "kqueue"):
     OURS["kqueue"] = KqueueReactor
 elif hasattr(select, "POLLRDHUP"):
     OURS["kqueue"] = EmulatedKqueueReactor
+if os.name == "nt":
+    OURS["iocp"] = IocpReactor
+elif hasattr(select, "POLLRDHUP"):
+    OURS["iocp"] = EmulatedIocpReactor
 """By the kernel's interface: what this platform can make."""
 
 

@@ -12,8 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from httpx_tw.reactors import completions as module
 from httpx_tw.reactors.completions import Completions
 from httpx_tw.reactors.ring import HAS_BUFFER, HAS_MORE, Ring
+from tests.reactors.descriptors import descriptors
 from tests.reactors.ring_here import REFUSAL
-from tests.reactors.test_poller import descriptors, fill
+from tests.reactors.test_poller import fill
 
 
 class Sender:

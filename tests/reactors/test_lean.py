@@ -23,8 +23,8 @@ from zope.interface import alsoProvides
 from zope.interface.verify import verifyObject
 
 from tests.reactors import made as reactors
+from tests.reactors.descriptors import descriptors
 from tests.reactors.ring_here import REFUSAL
-from tests.reactors.test_poller import descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable

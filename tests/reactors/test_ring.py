@@ -28,8 +28,9 @@ from httpx_tw.reactors.ring import (
     Completion,
     Ring,
 )
+from tests.reactors.descriptors import descriptors
 from tests.reactors.ring_here import REFUSAL
-from tests.reactors.test_poller import descriptors, fill
+from tests.reactors.test_poller import fill
 
 LONG = 10.0
 NOT_WAITING = socket.MSG_DONTWAIT | socket.MSG_WAITALL | socket.MSG_NOSIGNAL

@@ -10,8 +10,9 @@ from httpx_tw.reactors.ring import Ring
 from httpx_tw.reactors.ring_calls import RingRefused
 from httpx_tw.reactors.uring_poller import UringPoller
 from tests.reactors import test_poller
+from tests.reactors.descriptors import descriptors
 from tests.reactors.ring_here import REFUSAL
-from tests.reactors.test_poller import READABLE, WRITABLE, descriptors
+from tests.reactors.test_poller import READABLE, WRITABLE
 
 
 class UringPollerTests(test_poller.EpollPollerTests):

@@ -12,10 +12,14 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from httpx_tw.reactors.wakeup import WakeUp
+from httpx_tw.reactors.wakeup import SocketWakeUp, WakeUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    Base = SynchronousTestCase
+else:
+    Base = object
 
 
 def is_readable(fd: int) -> bool:
@@ -45,9 +49,13 @@ def many_ringing(ring: Callable[[], None]) -> Iterator[None]:
         sys.setswitchinterval(interval)
 
 
-class WakeUpTests(SynchronousTestCase):
-    def make(self) -> WakeUp:
-        wakeup = WakeUp()
+class WakeUpContract(Base):
+    """What holds for both kinds."""
+
+    kind: type[WakeUp | SocketWakeUp]
+
+    def make(self) -> WakeUp | SocketWakeUp:
+        wakeup = self.kind()
         self.addCleanup(wakeup.close)
         return wakeup
 
@@ -58,6 +66,42 @@ class WakeUpTests(SynchronousTestCase):
         assert is_readable(wakeup.fd)
         wakeup.answer()
         assert not is_readable(wakeup.fd)
+
+    def test_threads_that_ring_at_once_leave_nothing_behind(self) -> None:
+        wakeup = self.make()
+        with many_ringing(wakeup.ring):
+            for _ in range(300):
+                if select.select([wakeup.fd], [], [], 1)[0]:
+                    wakeup.answer()
+        if not wakeup.token:
+            wakeup.answer()
+        assert not is_readable(wakeup.fd)
+
+    def test_one_that_is_closed_can_be_rung(self) -> None:
+        for is_rung in (False, True):
+            wakeup = self.kind()
+            if is_rung:
+                wakeup.ring()
+            wakeup.close()
+            wakeup.ring()
+
+
+class SocketWakeUpTests(WakeUpContract, SynchronousTestCase):
+    kind = SocketWakeUp
+
+    def test_many_rings_are_one_message(self) -> None:
+        wakeup = self.make()
+        for _ in range(1000):
+            wakeup.ring()
+        wakeup.answer()
+        assert not is_readable(wakeup.fd)
+
+
+class WakeUpTests(WakeUpContract, SynchronousTestCase):
+    kind = WakeUp
+
+    if os.name == "nt":
+        skip = "Windows waits for sockets only"
 
     def test_many_rings_are_one_write(self) -> None:
         wakeup = self.make()
@@ -100,16 +144,6 @@ class WakeUpTests(SynchronousTestCase):
         assert is_readable(wakeup.fd)
         wakeup.answer()
         assert not is_readable(wakeup.fd), "and only once"
-
-    def test_threads_that_ring_at_once_leave_nothing_behind(self) -> None:
-        wakeup = self.make()
-        with many_ringing(wakeup.ring):
-            for _ in range(300):
-                if select.select([wakeup.fd], [], [], 1)[0]:
-                    wakeup.answer()
-        if not wakeup.token:
-            wakeup.answer()
-        assert not is_readable(wakeup.fd)
 
     def test_ringing_when_it_is_closed_touches_nobody(self) -> None:
         for is_rung in (False, True):

@@ -36,7 +36,7 @@ class RawClient(Protocol):
     """A client of bytes over a real socket."""
 
     def __init__(self) -> None:
-        self.raw = b""
+        self._pieces: list[bytes] = []
         self.count = 0
         self.is_closed = False
         self.reason: Failure | None = None
@@ -47,7 +47,7 @@ class RawClient(Protocol):
         """See IProtocol."""
         self.count += len(data)
         if self.keeps:
-            self.raw += data
+            self._pieces.append(data)
         self._look()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
@@ -69,6 +69,18 @@ class RawClient(Protocol):
         self._waiting.append((condition, deferred))
         self._look()
         return deferred
+
+    @property
+    def raw(self) -> bytes:
+        """All that has come."""
+        # Joined when it is asked for: megabytes come in thousands of pieces on IOCP.
+        if len(self._pieces) > 1:
+            self._pieces = [b"".join(self._pieces)]
+        return self._pieces[0] if self._pieces else b""
+
+    @raw.setter
+    def raw(self, data: bytes) -> None:
+        self._pieces = [data]
 
     @property
     def tcp(self) -> Any:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from typing import TYPE_CHECKING, Any
@@ -173,7 +172,7 @@ class Draining(ServerTestCase):
         before = signal.getsignal(signal.SIGTERM)
         (peer,) = self.asking("/wait")
         done = self.drain(30)
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
         self.turn(2)
         self.assertTrue(peer.transport.is_aborted)
         self.successResultOf(done)
@@ -210,9 +209,9 @@ class SecondSignals(ServerTestCase):
         second = second_signal_calls(lambda: told.append("second"))
         first.__enter__()
         second.__enter__()
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         first.__exit__(None, None, None)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         second.__exit__(None, None, None)
         self.assertEqual(told, ["first", "second", "second"])
         self.assertEqual(signal.getsignal(signal.SIGINT), before)

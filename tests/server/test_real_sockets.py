@@ -24,6 +24,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     SSL4ServerEndpoint,
+    quoteStringArgument,
     wrapClientTLS,
 )
 from twisted.internet.interfaces import IReactorFDSet
@@ -369,7 +370,8 @@ class DirectTLSConversations(TLSConversations):
         both.write_bytes(b"".join(pem()))
         self.trust: Any = ssl.Certificate.loadPEM(pem()[0])
         self.server = Server(self.app, **options)
-        files = f"privateKey={both}:certKey={both}"
+        quoted = quoteStringArgument(str(both))  # on Windows there is a colon in it
+        files = f"privateKey={quoted}:certKey={quoted}"
         await self.server.start(reactor, [f"ssl:0:interface=127.0.0.1:{files}"])
         if IReactorFDSet.providedBy(reactor):
             self.assertIsInstance(self.server._ports[0], TLSStreamPort)

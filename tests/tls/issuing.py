@@ -85,6 +85,13 @@ class Authority(Issued):
             .not_valid_before(now + begins)
             .not_valid_after(now + ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
+            # RFC 5280 section 4.2.1.1; from 3.13 on, Python's ssl wants it.
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(
+                    self.key.public_key()
+                ),
+                False,
+            )
         )
         if names:
             builder = builder.add_extension(
@@ -106,6 +113,9 @@ def new_authority(name: str = "Test CA", kind: str = "ec") -> Authority:
         .not_valid_before(now - DAY)
         .not_valid_after(now + 365 * DAY)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False
+        )
         .add_extension(
             x509.KeyUsage(
                 digital_signature=True,

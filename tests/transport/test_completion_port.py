@@ -10,7 +10,7 @@ from twisted.internet.protocol import Factory
 
 from httpx_tw.transport.completion_port import CompletionPort
 from httpx_tw.transport.listener import ACCEPT_BATCH, AcceptGate
-from tests.reactors.test_poller import descriptors
+from tests.reactors.descriptors import descriptors
 from tests.reactors.uring_case import Heard, UringCase
 
 

@@ -21,7 +21,7 @@ from httpx_tw.transport.file_sender import (
     send_file,
 )
 from httpx_tw.transport.stream import can_half_close, unsent_bytes, writer_for
-from tests.reactors.test_poller import descriptors
+from tests.reactors.descriptors import descriptors
 from tests.reactors.uring_case import Heard, UringCase
 from tests.transport.tls_pair import Serves
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from typing import Any
+from unittest import mock
 
 from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -19,7 +20,8 @@ from twisted.internet.task import deferLater
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from httpx_tw.transport import openssl
+from httpx_tw.errors import ConfigurationError
+from httpx_tw.transport import listener, openssl
 from httpx_tw.transport.listener import (
     ACCEPT_BATCH,
     AcceptGate,
@@ -514,3 +516,23 @@ class Exhaustion(SynchronousTestCase):
                 answered += client.makefile("rb").read().endswith(b"hello")
         self.assertEqual(answered, 100)
         self.assertEqual(process.stdout.readline(), "recovered\n")
+
+
+class EndpointKinds(SynchronousTestCase):
+    """What a platform or a reactor cannot serve is refused by name."""
+
+    def test_unix_sockets_where_there_are_none(self) -> None:
+        listener.check_endpoint_kind(object(), "tcp:8080")
+        with (
+            mock.patch.object(listener, "socket", mock.Mock(spec=[])),
+            self.assertRaises(ConfigurationError) as caught,
+        ):
+            listener.check_endpoint_kind(object(), "unix:/run/a.sock")
+        assert "no Unix sockets on" in str(caught.exception)
+
+    def test_inherited_sockets_on_a_reactor_that_takes_none(self) -> None:
+        for description in ("fd:3", "systemd:domain=INET:index=0"):
+            listener.check_endpoint_kind(mock.Mock(), description)
+            with self.assertRaises(ConfigurationError) as caught:
+                listener.check_endpoint_kind(object(), description)
+            assert "object cannot take over a socket" in str(caught.exception)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import calendar
 import re
 import time
-from email.utils import formatdate
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Final
 
 __all__ = ["format_http_date", "parse_http_date"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _MONTH = {name: number for number, name in enumerate(_MONTHS, 1)}
@@ -31,7 +35,8 @@ _FORMS = [
 
 def format_http_date(seconds: float) -> str:
     """Return *seconds* since the epoch as an IMF-fixdate, the fraction cut off."""
-    return formatdate(int(seconds), usegmt=True)
+    # By addition: Windows' gmtime knows nothing before the epoch.
+    return format_datetime(_EPOCH + timedelta(seconds=int(seconds)), usegmt=True)
 
 
 def parse_http_date(text: str, now: float | None = None) -> int | None:

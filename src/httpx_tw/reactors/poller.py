@@ -17,14 +17,17 @@ import errno
 import os
 import select
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntFlag
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from httpx_tw.reactors.wakeup import WakeUp
+from httpx_tw.reactors.wakeup import SocketWakeUp, WakeUp
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+
+    from httpx_tw.reactors.wakeup import WakeUpCall
 
 __all__ = [
     "EpollPoller",
@@ -39,8 +42,8 @@ __all__ = [
 ]
 
 MAX_EVENTS: Final = 512
-"""Most events of one wait. Asking for one per descriptor, as is common, makes Python
-allocate 12 bytes for each at each wait: 228 KiB at 19,000 connections."""
+"""Most events of one wait. One per descriptor, as is common, makes Python allocate 12
+bytes for each at each wait: 228 KiB at 19,000 connections."""
 
 LONGEST_WAIT: Final = 2_147_483.0
 """Seconds (24 days) that epoll and poll can count to, in milliseconds."""
@@ -109,10 +112,14 @@ class Poller(ABC):
         self._waits = 0
         self._events = 0
         self._largest_batch = 0
-        self._wakeup = WakeUp()
+        self._wakeup = self._make_wakeup()
         self._wake_token = self._wakeup.token
         self._is_closed = False
-        self._watch(self._wakeup.fd, _READABLE)
+        if self._wakeup.fd >= 0:  # else it has its own way
+            self._watch(self._wakeup.fd, _READABLE)
+
+    def _make_wakeup(self) -> WakeUpCall:
+        return WakeUp() if os.name == "posix" else SocketWakeUp()
 
     # Registration
 
@@ -260,8 +267,8 @@ class Poller(ABC):
     @abstractmethod
     def _poll(self, timeout: float | None) -> list[tuple[int, int]]: ...
 
-    @abstractmethod
-    def _close(self) -> None: ...
+    def _close(self) -> None:
+        self.fresh.clear()  # of the kernel's, poll and select hold nothing
 
 
 def _checked(events: int) -> int:
@@ -431,12 +438,9 @@ class PollPoller(Poller):
             for fd, events in self._poller.poll(milliseconds)
         ]
 
-    def _close(self) -> None:
-        pass  # nothing of the kernel's is held
-
 
 class SelectPoller(Poller):
-    """select(2), everywhere; on POSIX for descriptors below 1,024 only."""
+    """select(2), everywhere: numbers below 1,024 on POSIX, sockets on Windows."""
 
     def __init__(self) -> None:
         self._readers: set[int] = set()
@@ -444,7 +448,8 @@ class SelectPoller(Poller):
         super().__init__()
 
     def _watch(self, fd: int, events: int) -> None:
-        select.select([fd], [], [], 0)  # raises for what cannot be watched
+        if not _is_open(fd):
+            raise OSError(errno.EBADF, "not open")
         self._change(fd, 0, events)
 
     def _change(self, fd: int, before: int, events: int) -> None:
@@ -459,10 +464,9 @@ class SelectPoller(Poller):
         self._change(fd, before, 0)
 
     def _poll(self, timeout: float | None) -> list[tuple[int, int]]:
+        both = self._readers, self._writers
         try:
-            readable, writable, _ = select.select(
-                self._readers, self._writers, [], timeout
-            )
+            readable, writable, _ = select.select(*both, [], timeout)
         except (OSError, ValueError):
             # One of them was closed behind our back, and select does not say which.
             broken = [fd for fd in self._masks if not _is_open(fd)]
@@ -474,14 +478,10 @@ class SelectPoller(Poller):
             ready[fd] = ready.get(fd, 0) | _WRITABLE
         return list(ready.items())
 
-    def _close(self) -> None:
-        self._readers.clear()
-        self._writers.clear()
-
 
 def _is_open(fd: int) -> bool:
     try:
-        os.fstat(fd)
+        select.select([fd], [], [], 0)
     except OSError:
         return False
     return True
@@ -489,10 +489,14 @@ def _is_open(fd: int) -> bool:
 
 def best_poller() -> Poller:
     """Return a new poller of the best kind this platform has."""
+    from httpx_tw.reactors.iocp_poller import IocpPoller  # it is made of this module
+
     if hasattr(select, "epoll"):
         return EpollPoller()
     if hasattr(select, "kqueue"):
         return KqueuePoller()
     if hasattr(select, "poll"):
         return PollPoller()
+    with suppress(OSError):
+        return IocpPoller()
     return SelectPoller()

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import os
+import socket
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
-__all__ = ["WakeUp"]
+__all__ = ["SocketWakeUp", "WakeUp", "WakeUpCall"]
 
 # Eight bytes are one count of an eventfd; to a pipe they are eight bytes.
 _CALL: Final = (1).to_bytes(8, "little")
+
+
+class WakeUpCall(Protocol):
+    """What a poller asks of whatever ends its wait."""
+
+    fd: int
+    """Reported ready when it has been rung."""
+    token: list[bool]
+    """Empty: it has been rung, and not been answered."""
+
+    def ring(self) -> None:
+        """End the wait. Rung already, or closed: nothing happens."""
+
+    def answer(self) -> None:
+        """Make it wait for the next ring. Only when it is ready."""
+
+    def close(self) -> None:
+        """Give back what it holds."""
 
 
 class WakeUp:
@@ -51,6 +70,39 @@ class WakeUp:
         os.close(self.fd)
         if self._writer != self.fd:
             os.close(self._writer)
+
+
+class SocketWakeUp:
+    """See WakeUp: a pair of sockets, since Windows waits for nothing else."""
+
+    __slots__ = ("_reader", "_writer", "fd", "token")
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        self.fd = self._reader.fileno()
+        self.token = [True]
+
+    def ring(self) -> None:
+        """See WakeUp."""
+        try:
+            self.token.pop()
+        except IndexError:
+            return
+        self._writer.send(_CALL)
+
+    def answer(self) -> None:
+        """See WakeUp."""
+        self._reader.recv(8)
+        self.token.append(True)
+
+    def close(self) -> None:
+        """See WakeUp."""
+        with suppress(IndexError):
+            self.token.pop()
+        self._reader.close()
+        self._writer.close()
 
 
 def _descriptors() -> tuple[int, int]:

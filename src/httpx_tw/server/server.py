@@ -20,7 +20,7 @@ from httpx_tw.server.threads import Overload, Threads
 from httpx_tw.tls.certificates import ServerCertificates, ServerTLS
 from httpx_tw.tls.endpoint_strings import read_tls_endpoint, says_tls
 from httpx_tw.tls.listening import CertificateWatch, TLSServerEndpoint
-from httpx_tw.transport.listener import ListeningReactor
+from httpx_tw.transport.listener import ListeningReactor, check_endpoint_kind
 from httpx_tw.workers.pool import WorkerPool, WorkerPoolConfig
 
 if TYPE_CHECKING:
@@ -247,6 +247,9 @@ class Server:
         """
         if self._is_running or self._is_draining:
             raise ConfigurationError("the server is running already")
+        for endpoint in endpoints:
+            if isinstance(endpoint, str):
+                check_endpoint_kind(reactor, endpoint)
         self.certificates = _certificates_of(self._tls)
         factory = HTTPFactory(
             self.app,

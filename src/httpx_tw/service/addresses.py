@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from httpx_tw.errors import ConfigurationError
 from httpx_tw.service.quantities import parse_count
-from httpx_tw.transport.listener import ListeningReactor
+from httpx_tw.transport.listener import ListeningReactor, check_endpoint_kind
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IListeningPort
@@ -37,6 +37,7 @@ def endpoint_from(reactor: Any, description: str) -> IStreamServerEndpoint:
 
     :raises ConfigurationError: when it makes no sense.
     """
+    check_endpoint_kind(reactor, description)
     kind, _, rest = description.partition(":")
     try:
         if kind == "fd":

@@ -20,8 +20,9 @@ _MOST: Final = 1 << 20
 """What the soft limit is raised to at most, where the hard one is higher or endless:
 Linux's own ceiling (fs.nr_open) unless somebody changed it."""
 
-_SELECT: Final = 1024
-"""FD_SETSIZE: select() cannot watch descriptors from this number on."""
+_SELECT: Final = 1024 if resource is not None else 512
+"""FD_SETSIZE: select() cannot watch descriptors from this number on; on Windows, where
+Python sets it to 512, it cannot watch more of them."""
 
 _UNLIMITED: Final = 10_000
 """Connections where no limit can be asked for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from twisted.internet.interfaces import IReactorFDSet
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from httpx_tw.errors import ConfigurationError
 from httpx_tw.transport.stream_server import StreamServer
 from httpx_tw.transport.tls_port import TLSListening, is_direct
 
@@ -34,6 +36,7 @@ __all__ = [
     "ListeningReactor",
     "StreamPort",
     "TLSStreamPort",
+    "check_endpoint_kind",
 ]
 
 _log = Logger()
@@ -158,7 +161,7 @@ class AcceptGate:
     def _take_reserve(self) -> bool:
         if self._reserve < 0:
             try:
-                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+                self._reserve = os.open(os.devnull, os.O_RDONLY)
             except OSError:
                 return False
         return True
@@ -252,6 +255,21 @@ class TLSStreamPort(TLSListening, StreamPort):
     # close as well. To wait for the peer's goodbye would hold a connection 15 s for
     # each client that pools them and does not look. nginx does not wait either.
     close_timeout = 0.0
+
+
+def check_endpoint_kind(reactor: Any, description: str) -> None:
+    """Refuse an endpoint string that this platform or *reactor* cannot serve.
+
+    Twisted would say it by an AttributeError or an assertion, and when it listens.
+
+    :raises ConfigurationError: Unix sockets on Windows, inherited ones on IOCP.
+    """
+    kind, _, _ = description.partition(":")
+    if kind == "unix" and not hasattr(socket, "AF_UNIX"):
+        raise ConfigurationError(f"no Unix sockets on {sys.platform}: {description}")
+    if kind in ("fd", "systemd") and not hasattr(reactor, "adoptStreamPort"):
+        name = type(reactor).__name__
+        raise ConfigurationError(f"{name} cannot take over a socket: {description}")
 
 
 class ListeningReactor:

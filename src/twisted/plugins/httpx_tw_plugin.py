@@ -24,3 +24,8 @@ httpx_tw_uring = Reactor(
     "httpx_tw.reactors.io_uring",
     "httpx_tw's lean reactor over io_uring(7)",
 )
+httpx_tw_iocp = Reactor(
+    "httpx-iocp",
+    "httpx_tw.reactors.iocp",
+    "httpx_tw's lean reactor over a completion port, Windows",
+)

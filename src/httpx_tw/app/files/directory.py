@@ -174,7 +174,7 @@ class Directory:
         if self._follow_links or not _CAN_WALK:
             parts = self._resolved(parts)
         if not _CAN_WALK:
-            return os.open(self._joined(parts), flags)
+            return self._opened_at_once(self._joined(parts), flags)
         # The way to here is the operator's, links and all; it is taken each time, so
         # that a link can be put to another release.
         here = os.open(self.path, _DIRECTORY & ~_NO_FOLLOW)
@@ -188,6 +188,14 @@ class Directory:
             return os.open(parts[-1], flags, dir_fd=here)
         finally:
             os.close(here)
+
+    def _opened_at_once(self, path: str, flags: int) -> int:
+        try:
+            return os.open(path, flags)
+        except PermissionError:
+            if Path(path).is_dir():  # Windows opens none
+                raise IsDirectory from None
+            raise
 
     def _resolved(self, parts: list[str]) -> list[str]:
         """Return where *parts* lead, as parts without links; FileNotFoundError: out."""

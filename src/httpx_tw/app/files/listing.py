@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from httpx_tw.app.files.directory import Listed
 
 __all__ = ["listing_page"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _PAGE: Final = """\
 <!DOCTYPE html>
@@ -60,7 +62,8 @@ def _row(entry: Listed) -> str:
     slash = "/" if is_directory else ""
     # "./": a name with a colon would be read as a scheme.
     link = f"./{quote(name, safe='')}{slash}"
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(modified))
+    # By addition: Windows' gmtime knows nothing before the epoch.
+    when = f"{_EPOCH + timedelta(seconds=int(modified)):%Y-%m-%d %H:%M:%S}"
     return (
         f'<tr><td><a href="{link}">{escape(name)}{slash}</a></td>'
         f"<td>{when}</td><td>{'' if is_directory else size}</td></tr>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from httpx_tw.app.conditions import Validators
@@ -97,6 +98,10 @@ class OpenFile:
             opened = cls(os.open(path, OPEN_FLAGS))
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise HTTPError(404) from error
+        except PermissionError as error:
+            if Path(os.fsdecode(path)).is_dir():  # Windows opens none
+                raise HTTPError(404) from error
+            raise
         opened.name = os.fsdecode(path)
         return opened
 
@@ -104,7 +109,7 @@ class OpenFile:
         """Read all of it into :attr:`content`, if that needs no disk; close it then."""
         if not is_cached(self.fd, 0, self.size):
             return False
-        content = os.pread(self.fd, self.size, 0)
+        content = self.read(0, self.size)
         if len(content) != self.size:
             return False  # it is being written to
         self.content = content

@@ -1,0 +1,1 @@
+"""The tests on Windows under Wine: set up, run, and what is left out."""

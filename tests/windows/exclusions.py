@@ -1,0 +1,52 @@
+"""What is not run on Windows under Wine, and why.
+
+What fails there and is not understood is not here, so that it goes on failing.
+"""
+
+from __future__ import annotations
+
+NO_UNIX = "no Unix sockets in Twisted on Windows"
+NO_SENDFILE = "no sendfile(2): files are read and written"
+NO_CACHE = "Windows does not say what is in its cache, so nothing is fetched ahead"
+OPEN_FILES = "it removes a file that is being served, which Windows refuses"
+NO_ADOPTION = "Twisted's IOCP reactor cannot take over a socket"
+LEFT_OPEN = "it looks for warnings, and Twisted's port on IOCP leaves one: see __main__"
+NO_PAUSE = "a port of Twisted's on IOCP cannot pause"
+NO_PORT = "its ports on IOCP are Twisted's, and so are their options"
+COARSE = "it measures processor time, which Wine counts in ticks of 10 ms"
+NO_SIGNALS = "it sends a signal, and Windows has none to send"
+
+MODULES: dict[str, str] = {
+    "transport/test_file_sender.py": NO_SENDFILE,
+    "transport/test_undelivered.py": "only Linux tells what is not delivered",
+}
+"""Below tests/: what is not even imported."""
+
+TESTS: dict[str, dict[str, str]] = {
+    "*": {
+        "protocol/test_grammar.py::*test_hostile_extensions_are_read_once": COARSE,
+        "protocol/test_http1.py::*cost*": COARSE,
+        "workers/*test_a_thread_that_is_interrupted_while_it_waits*": NO_SIGNALS,
+        "server/test_real_sockets.py::UnixConversations::*": NO_UNIX,
+        "server/test_file_sending.py::*test_over_a_unix_socket": NO_UNIX,
+        "server/test_server.py::*test_a_unix_socket_has_no_port": NO_UNIX,
+        "server/test_server.py::*serves_on_several_endpoints": NO_UNIX,
+        "server/test_server.py::*test_a_signal_ends_it*": NO_SIGNALS,
+        "server/test_ready_files.py::ByTheKernel::*": NO_SENDFILE,
+        "server/test_disk_reads.py::*": NO_CACHE,
+        "server/test_file_sending.py::*test_what_is_not_in_memory*": NO_CACHE,
+        "server/test_real_sockets.py::*test_files_arrive_whole*": OPEN_FILES,
+        "server/test_asyncio.py::*httpx-poll*": "no poll(2)",
+        "server/test_asyncio.py::*epoll*": "no epoll(7)",
+    },
+    "iocp": {
+        "server/test_real_sockets.py::AdoptedPortConversations::*": NO_ADOPTION,
+        "server/test_real_sockets.py::*TLS*::test_stopping_answers*": LEFT_OPEN,
+        "server/test_real_sockets.py::TLSConversations::test_a_body_that*": LEFT_OPEN,
+        "server/test_event_server.py::*at_its_limit_it_leaves_who_comes*": NO_PAUSE,
+        "server/test_event_server.py::*storm_in": NO_PAUSE,
+        "server/test_event_server.py::*told_of_backlog_and_keepalive": NO_PORT,
+        "server/test_server.py::*over_the_limit_wait_their_turn": NO_PAUSE,
+    },
+}
+"""By the reactor, "*" for every one: patterns of pytest's names below tests/."""
