@@ -9,6 +9,7 @@ import os
 import resource
 import threading
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 from unittest.mock import patch
 
@@ -63,10 +64,10 @@ class FileTestCase(ClientLiveTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        own = Path(self.mktemp())
-        own.mkdir()
+        own = TemporaryDirectory()  # mktemp's path is too long for a Unix socket's
+        self.addCleanup(own.cleanup)
         self.addCleanup(os.chdir, Path.cwd())
-        os.chdir(own)
+        os.chdir(own.name)
 
 
 class DownloadTests(FileTestCase):
