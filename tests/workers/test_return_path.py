@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
 
+from httpx_tw.workers.return_path import ReturnPath
 from tests.workers.running import (
     OnAReactor,
     on_every_reactor_and_pool,
@@ -62,3 +64,19 @@ class PostContract(OnAReactor):
 
 
 on_every_reactor_and_pool(PostContract, globals())
+
+
+class HoldTests(SynchronousTestCase):
+    """The reactor thread keeps others from ringing, for a while."""
+
+    def test_who_holds_it_twice_lets_go_of_it(self) -> None:
+        rung: list[None] = []
+        path = ReturnPath(lambda: rung.append(None), lambda _: None)
+        path.hold()
+        path.hold()
+        path.bring((str, ()))
+        assert not rung
+        path.release()
+        assert not path.brought
+        path.bring((str, ()))
+        assert len(rung) == 1

@@ -70,7 +70,9 @@ class ReturnPath:
 
     def hold(self) -> None:
         """Say that ``release`` will come soon: nobody need ring until then."""
-        self._is_held = self.token.pop(_TOKEN, False)
+        # Once is enough, and twice must not forget the first: a log observer that hears
+        # of a thread that does not start may submit a call from within ``have_done``.
+        self._is_held = self.token.pop(_TOKEN, self._is_held)
 
     def release(self) -> None:
         """Deal with what was brought so far."""
