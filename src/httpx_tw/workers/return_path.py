@@ -69,8 +69,12 @@ class ReturnPath:
         self.answer()
 
     def hold(self) -> None:
-        """Say that ``release`` will come soon: nobody need ring until then."""
-        self._is_held = self.token.pop(_TOKEN, False)
+        """Say that ``release`` will come soon: nobody need ring until then.
+
+        It may be held already, by a pool that was stopped and started again while its
+        results were told.
+        """
+        self._is_held = self.token.pop(_TOKEN, self._is_held)
 
     def release(self) -> None:
         """Deal with what was brought so far."""
