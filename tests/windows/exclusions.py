@@ -14,6 +14,7 @@ LEFT_OPEN = "it looks for warnings, and Twisted's port on IOCP leaves one: see _
 NO_PAUSE = "a port of Twisted's on IOCP cannot pause"
 NO_PORT = "its ports on IOCP are Twisted's, and so are their options"
 COARSE = "it measures processor time, which Wine counts in ticks of 10 ms"
+NO_LIMIT = "it limits how long a file may be, by setrlimit(2)"
 NO_SIGNALS = "it sends a signal, and Windows has none to send"
 
 MODULES: dict[str, str] = {
@@ -27,6 +28,9 @@ TESTS: dict[str, dict[str, str]] = {
         "protocol/test_grammar.py::*test_hostile_extensions_are_read_once": COARSE,
         "protocol/test_http1.py::*cost*": COARSE,
         "workers/*test_a_thread_that_is_interrupted_while_it_waits*": NO_SIGNALS,
+        "workers/test_disk.py::Fetching::*": NO_CACHE,
+        "workers/test_disk.py::RealThreads::*": NO_CACHE,
+        "client/test_files.py::*test_a_disk_without_room*": NO_LIMIT,
         "server/test_real_sockets.py::UnixConversations::*": NO_UNIX,
         "server/test_file_sending.py::*test_over_a_unix_socket": NO_UNIX,
         "server/test_server.py::*test_a_unix_socket_has_no_port": NO_UNIX,
