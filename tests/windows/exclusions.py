@@ -27,7 +27,7 @@ TESTS: dict[str, dict[str, str]] = {
     "*": {
         "protocol/test_grammar.py::*test_hostile_extensions_are_read_once": COARSE,
         "protocol/test_http1.py::*cost*": COARSE,
-        "workers/*test_a_thread_that_is_interrupted_while_it_waits*": NO_SIGNALS,
+        "workers/test_tasks.py::*test_a_thread_that_is_interrupted*": NO_SIGNALS,
         "workers/test_disk.py::Fetching::*": NO_CACHE,
         "workers/test_disk.py::RealThreads::*": NO_CACHE,
         "client/test_files.py::*test_a_disk_without_room*": NO_LIMIT,
@@ -37,7 +37,6 @@ TESTS: dict[str, dict[str, str]] = {
         "server/test_server.py::*serves_on_several_endpoints": NO_UNIX,
         "server/test_server.py::*test_a_signal_ends_it*": NO_SIGNALS,
         "server/test_ready_files.py::ByTheKernel::*": NO_SENDFILE,
-        "server/test_disk_reads.py::*": NO_CACHE,
         "server/test_file_sending.py::*test_what_is_not_in_memory*": NO_CACHE,
         "server/test_real_sockets.py::*test_files_arrive_whole*": OPEN_FILES,
         "server/test_asyncio.py::*httpx-poll*": "no poll(2)",
