@@ -14,6 +14,13 @@ LEFT_OPEN = "it looks for warnings, and Twisted's port on IOCP leaves one: see _
 NO_PAUSE = "a port of Twisted's on IOCP cannot pause"
 NO_PORT = "its ports on IOCP are Twisted's, and so are their options"
 COARSE = "it measures processor time, which Wine counts in ticks of 10 ms"
+NO_PREAD = "no pread(2): what is not sent by the kernel is read from where it stands"
+NO_FORK = "Windows has no fork(2)"
+NO_MODES = "Windows keeps no modes of files: there is nothing to refuse"
+NO_POLLER = (
+    "none of our reactors is preferred there: the background's is Twisted's select"
+)
+COARSE_CLOCK = "it waits 0.1 ms, and Python's clock there counts milliseconds"
 NO_LIMIT = "it limits how long a file may be, by setrlimit(2)"
 NO_SIGNALS = "it sends a signal, and Windows has none to send"
 
@@ -27,9 +34,24 @@ TESTS: dict[str, dict[str, str]] = {
     "*": {
         "protocol/test_grammar.py::*test_hostile_extensions_are_read_once": COARSE,
         "protocol/test_http1.py::*cost*": COARSE,
+        "reactors/test_poller.py::SelectP*::*never_shorter*": COARSE_CLOCK,
         "workers/test_tasks.py::*test_a_thread_that_is_interrupted*": NO_SIGNALS,
         "workers/test_disk.py::Fetching::*": NO_CACHE,
         "workers/test_disk.py::RealThreads::*": NO_CACHE,
+        "client/test_authentication.py::*nobody_elses_to_read": NO_MODES,
+        "client/test_background.py::*test_ours_are_preferred*": NO_POLLER,
+        "client/test_background.py::*test_children_of_a_program*": NO_FORK,
+        "client/test_content.py::*test_file_on_a_disk_is_sent*": NO_PREAD,
+        "client/test_file_pieces.py::SpanTests::*": NO_PREAD,
+        "client/test_dialing.py::*test_server_is_reached_by_its_path": NO_UNIX,
+        "client/test_content.py::*test_path_without_a_file*": "it names /dev/null",
+        "client/test_files.py::UploadTests::*by_the_kernel": NO_SENDFILE,
+        "client/test_files.py::UploadTests::*the_kernel_sends_it": NO_UNIX,
+        "client/test_files.py::UploadTests::*is_a_write_timeout": NO_SENDFILE,
+        "client/test_multipart.py::LengthTests::*on_a_disk_is_a_span": NO_PREAD,
+        "client/test_part_file.py::*test_discarding_never_fails": OPEN_FILES,
+        "client/test_part_file.py::*test_its_mode_is_that*": NO_MODES,
+        "client/test_part_file.py::*what_is_no_file_is_not*": "it makes a named pipe",
         "client/test_files.py::*test_a_disk_without_room*": NO_LIMIT,
         "server/test_real_sockets.py::UnixConversations::*": NO_UNIX,
         "server/test_file_sending.py::*test_over_a_unix_socket": NO_UNIX,
