@@ -17,9 +17,7 @@ COARSE = "it measures processor time, which Wine counts in ticks of 10 ms"
 NO_PREAD = "no pread(2): what is not sent by the kernel is read from where it stands"
 NO_FORK = "Windows has no fork(2)"
 NO_MODES = "Windows keeps no modes of files: there is nothing to refuse"
-NO_POLLER = (
-    "none of our reactors is preferred there: the background's is Twisted's select"
-)
+NO_POLLER = "the background's reactor is Twisted's select there"
 COARSE_CLOCK = "it waits 0.1 ms, and Python's clock there counts milliseconds"
 NO_LIMIT = "it limits how long a file may be, by setrlimit(2)"
 NO_SIGNALS = "it sends a signal, and Windows has none to send"
@@ -49,6 +47,12 @@ TESTS: dict[str, dict[str, str]] = {
         "client/test_files.py::UploadTests::*the_kernel_sends_it": NO_UNIX,
         "client/test_files.py::UploadTests::*is_a_write_timeout": NO_SENDFILE,
         "client/test_multipart.py::LengthTests::*on_a_disk_is_a_span": NO_PREAD,
+        "client/test_multipart.py::*test_a_reading_gives_piece*": NO_PREAD,
+        "client/test_sending.py::FileTests::*stopped_it_waits_for_no_disk": NO_PREAD,
+        "client/test_sending.py::FileTests::*the_kernel_sends_it": NO_PREAD,
+        "client/test_sending.py::FileTests::*what_cannot_be_fetched*": NO_PREAD,
+        "client/test_sending.py::FileTests::*what_is_not_in_memory*": NO_PREAD,
+        "client/test_sending.py::FileTests::*does_not_take_waits_for_room": NO_PREAD,
         "client/test_part_file.py::*test_discarding_never_fails": OPEN_FILES,
         "client/test_part_file.py::*test_its_mode_is_that*": NO_MODES,
         "client/test_part_file.py::*what_is_no_file_is_not*": "it makes a named pipe",
