@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def quoted(path: Path) -> str:
     """Return *path* as an endpoint string has it: on Windows it has backslashes."""
-    return str(quoteStringArgument(str(path)))  # type: ignore[no-untyped-call]  # Twisted's
+    return str(quoteStringArgument(str(path)))
 
 
 class ServerWithTLS(SynchronousTestCase):
