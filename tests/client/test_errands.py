@@ -190,6 +190,16 @@ class EndTests(ErrandTests):
         self.assertEqual(cancelled, ["yes"])
         stop()
 
+    def test_a_reactor_that_is_gone_may_say_so_in_its_own_way(self) -> None:
+        def wake_up(*_: object) -> None:
+            raise OSError("not a socket")  # Twisted's waker on Windows
+
+        self.patch(self.reactor, "callFromThread", wake_up)
+        self.assertRaises(OSError, self.errands.bring, id, 1)
+        self.errands = Errands(self.reactor, -1)
+        self.errands.end()
+        self.assertRaises(ClientClosed, self.errands.call, id, 1)
+
     def test_who_no_longer_watches_is_not_called(self) -> None:
         self.errands.watch()
         self.errands.unwatch()

@@ -6,7 +6,6 @@ import errno
 import gzip
 import hashlib
 import os
-import resource
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -151,6 +150,8 @@ class DownloadTests(FileTestCase):
         self.app.get("/known", lambda _: content)
         url = await self.serve(self.app)
         client = self.made()
+        import resource  # POSIX
+
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         # The kernel refuses what is longer, as a disk does; Python ignores SIGXFSZ.
         resource.setrlimit(resource.RLIMIT_FSIZE, (CHUNK, before[1]))

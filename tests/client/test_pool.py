@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from httpx_tw.client.response import ClientResponse
+
+
+class NonBlocking:
+    """A socket as most reactors have them."""
+
+    def getblocking(self) -> bool:
+        return False
 
 
 def _note(answered: list[int], number: int, _: object) -> None:
@@ -359,7 +367,7 @@ class StaleTests(ClientTestCase):
         self.idle()
         stale = self.peer
 
-        class Closed:
+        class Closed(NonBlocking):
             def recv(self, size: int, flags: int) -> bytes:
                 return b""
 
@@ -371,11 +379,11 @@ class StaleTests(ClientTestCase):
         self.turn()
 
     def test_connection_known_to_be_open_does(self) -> None:
-        class Silent:
+        class Silent(NonBlocking):
             def recv(self, size: int, flags: int) -> bytes:
                 raise BlockingIOError
 
-        class Broken:
+        class Broken(NonBlocking):
             def recv(self, size: int, flags: int) -> bytes:
                 raise ConnectionResetError
 
@@ -386,6 +394,22 @@ class StaleTests(ClientTestCase):
         self.result(deferred)
         self.assertEqual(len(self.dialer.peers), 1)
         self.peer.transport.socket = Broken()  # type: ignore[attr-defined]  # see above
+        deferred = self.client.post(URL)
+        self.assertEqual(len(self.dialer.peers), 2)
+        self.peer.answer()
+        self.result(deferred)
+        self.turn()
+
+    def test_on_a_socket_that_blocks_nobody_waits(self) -> None:
+        here, there = socket.socketpair()  # as Twisted's are on IOCP
+        self.addCleanup(here.close)
+        self.idle()
+        self.peer.transport.socket = here  # type: ignore[attr-defined]  # see above
+        deferred: Deferred[ClientResponse] = self.client.post(URL)
+        self.peer.answer()
+        self.result(deferred)
+        self.assertEqual(len(self.dialer.peers), 1)
+        there.close()
         deferred = self.client.post(URL)
         self.assertEqual(len(self.dialer.peers), 2)
         self.peer.answer()

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.endpoints import quoteStringArgument
 from twisted.internet.interfaces import IProtocolNegotiationFactory
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
@@ -22,6 +23,11 @@ from tests.tls.issuing import Issued, authority
 
 if TYPE_CHECKING:
     from httpx_tw import Request
+
+
+def quoted(path: Path) -> str:
+    """Return *path* as an endpoint string has it: on Windows it has backslashes."""
+    return str(quoteStringArgument(str(path)))
 
 
 class ServerWithTLS(SynchronousTestCase):
@@ -90,7 +96,10 @@ class ServerWithTLS(SynchronousTestCase):
         directory = self.path.parent
         (directory / "ca.pem").rename(directory / "ca.crt")  # it has no key
         self.policy = TLSPolicy(verify=directory / "ca.crt")
-        where = [f"ssl:0:privateKey={self.path}", f"tls:{directory}:port=0"]
+        where = [
+            f"ssl:0:privateKey={quoted(self.path)}",
+            f"tls:{quoted(directory)}:port=0",
+        ]
         self.successResultOf(server.start(self.reactor, where))
         self.assertIsNone(server.certificates)
         self.assertTrue(server.serves_tls)
@@ -109,14 +118,14 @@ class ServerWithTLS(SynchronousTestCase):
         other = self.path.with_name("other.pem")
         authority().issue("localhost").write(other)
         server = Server(port=0, tls=ServerTLS(certfile=self.path))
-        where = ["tcp:0", f"ssl:0:privateKey={other}"]
+        where = ["tcp:0", f"ssl:0:privateKey={quoted(other)}"]
         self.successResultOf(server.start(self.reactor, where))
         self.assertEqual(len(server._certificates), 2)
         self.stop(server)
 
     def test_what_only_twisteds_own_has_is_left_to_it(self) -> None:
         server = Server()
-        where = f"ssl:0:privateKey={self.path}:sslmethod=TLS_METHOD"
+        where = f"ssl:0:privateKey={quoted(self.path)}:sslmethod=TLS_METHOD"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Twisted would rather not have it either
             self.successResultOf(server.start(self.reactor, [where]))

@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactor
 from twisted.python.lockfile import FilesystemLock
 
@@ -101,3 +102,10 @@ def test_endpoints_of_plugins_are_not_tried() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         check(f"haproxy:tcp:{port}:interface=127.0.0.1")
+
+
+def test_who_cannot_take_over_a_socket_is_named() -> None:
+    for description in ("fd:3", "systemd:domain=INET:index=0"):
+        with pytest.raises(ConfigurationError) as caught:
+            check_addresses(Clock(), [description])
+        assert str(caught.value) == f"Clock cannot take over a socket: {description}"

@@ -284,11 +284,13 @@ class RaceTests(SynchronousTestCase):
         assert not self.crew.is_watched
 
     def test_one_that_is_on_its_way_is_not_woken_again(self) -> None:
-        self.crew.parked.extend([self.worker, self.worker])
+        other = Worker()
+        other.bell = LockBell()
+        self.crew.parked.extend([other, self.worker])
         self.desk.queue.put(self.call)
         self.crew.have_done()
         self.crew.wake()
-        assert self.crew.parked == [self.worker]
+        assert self.crew.parked == [other]
         self.crew._arrive()
         self.crew.wake()
         assert self.crew.parked == []

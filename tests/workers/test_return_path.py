@@ -14,6 +14,39 @@ from tests.workers.running import (
 )
 
 
+class HeldTests(SynchronousTestCase):
+    """Who rings while the reactor thread is in the middle of its batch."""
+
+    def setUp(self) -> None:
+        self.rung: list[bool] = []
+        self.path = ReturnPath(lambda: self.rung.append(True), lambda _: None)
+
+    def test_nobody_rings_until_it_is_let_go(self) -> None:
+        self.path.hold()
+        self.path.bring((id, (1,)))
+        assert not self.rung
+        self.path.release()
+        self.path.bring((id, (1,)))
+        assert self.rung == [True]
+
+    def test_it_is_let_go_once_however_often_it_was_held(self) -> None:
+        self.path.hold()
+        self.path.hold()
+        self.path.release()
+        self.path.bring((id, (1,)))
+        assert self.rung == [True]
+
+    def test_who_has_rung_is_not_forgotten_by_who_holds_it(self) -> None:
+        self.path.bring((id, (1,)))
+        self.path.hold()
+        self.path.release()
+        self.path.bring((id, (1,)))
+        assert self.rung == [True]
+        self.path.answer()
+        self.path.bring((id, (1,)))
+        assert self.rung == [True, True]
+
+
 class PostContract(OnAReactor):
     """Calls from any thread to the reactor's."""
 

@@ -6,6 +6,7 @@ What is said over it is the business of the connection (see connection.py).
 from __future__ import annotations
 
 import enum
+import select
 import socket
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -200,6 +201,10 @@ class Wire:
         if ours is None or ISSLTransport.providedBy(self.transport):
             return False
         try:
+            if ours.getblocking():
+                # Twisted's on IOCP, and to peek would wait. Bytes that nobody asked
+                # for go into the read that is under way there; the end can be seen.
+                return bool(select.select([ours], [], [], 0)[0])
             ours.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return False

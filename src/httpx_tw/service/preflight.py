@@ -31,6 +31,7 @@ from httpx_tw.service.addresses import (
     endpoint_from,
     stream_socket_family,
 )
+from httpx_tw.transport.listener import check_endpoint_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,6 +56,7 @@ def check_addresses(reactor: Any, descriptions: Iterable[str]) -> None:
     """
     probe = _BindingReactor(reactor)
     for description in descriptions:
+        check_endpoint_kind(reactor, description)  # by its own name, not the probe's
         endpoint = endpoint_from(probe, description)
         if isinstance(endpoint, AdoptedStreamServerEndpoint):
             stream_socket_family(endpoint.fileno)
