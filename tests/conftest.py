@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import threading
 import unittest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hypothesis
 import pytest
 import pytest_twisted
 from twisted.internet.task import deferLater
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# No deadline: the machines that run this share their cores. "ci" looks further and
-# always at the same examples, so that a red run is about the change.
-hypothesis.settings.register_profile("dev", deadline=None)
-hypothesis.settings.register_profile(
-    "ci", deadline=None, max_examples=300, derandomize=True, print_blob=True
-)
-# Where each example costs ten times what it does elsewhere: see tests/windows.
-hypothesis.settings.register_profile("few", deadline=None, max_examples=20)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 DESCRIPTORS = Path("/proc/self/fd")
 THREADS_OF_THE_REACTOR = "PoolThread-twisted.internet.reactor"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from httpx_tw.client.response import ClientResponse
+    from httpx_tw.testing.memory import MemoryTransport
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -589,16 +590,38 @@ class SendingTests(ClientTestCase):
 
 
 class ClosingTests(ClientTestCase):
-    def test_connection_that_does_not_close_is_aborted(self) -> None:
+    def idle(self) -> MemoryTransport:
+        """Return the transport of an idle connection that does not close in order."""
         deferred = self.get()
         self.peer.answer()
         self.result(deferred)
         transport = self.peer.transport
         transport.loseConnection = lambda: None  # type: ignore[method-assign]  # as TLS does until the peer answers
-        self.client.pool.close_idle()
+        return transport
+
+    def check_that_it_is_aborted(self, transport: MemoryTransport) -> None:
         self.advance(1)
         self.assertFalse(transport.is_aborted)
         self.advance(3)
         self.assertTrue(transport.is_aborted)
         self.turn()
         self.assertEqual(self.client.pool.stats().total, 0)
+
+    def test_connection_that_does_not_close_is_aborted(self) -> None:
+        transport = self.idle()
+        self.client.pool.close_idle()
+        self.check_that_it_is_aborted(transport)
+
+    def test_it_is_no_later_after_a_while_with_nothing_to_do(self) -> None:
+        # The pool looks at idle connections every five seconds only.
+        transport = self.idle()
+        self.advance(6)
+        self.client.pool.close_idle()
+        self.check_that_it_is_aborted(transport)
+
+    def test_it_is_no_later_when_it_was_idle_too_long(self) -> None:
+        self.client = self.made(self.pool(idle_timeout_ms=60_000))
+        transport = self.idle()
+        while not self.client.pool.stats().closing:
+            self.advance(0.25)
+        self.check_that_it_is_aborted(transport)

@@ -8,6 +8,7 @@ import hashlib
 import os
 import threading
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 from unittest.mock import patch
 
@@ -57,7 +58,18 @@ class Short(Talker):
         self.tcp.loseConnection()
 
 
-class DownloadTests(ClientLiveTestCase):
+class FileTestCase(ClientLiveTestCase):
+    """Has a directory of its own; trial has one for all tests."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        own = TemporaryDirectory()  # mktemp's path is too long for a Unix socket's
+        self.addCleanup(own.cleanup)
+        self.addCleanup(os.chdir, Path.cwd())
+        os.chdir(own.name)
+
+
+class DownloadTests(FileTestCase):
     async def test_a_body_is_saved(self) -> None:
         content = os.urandom(SIZE)
         pieces = [content[at : at + 50_000] for at in range(0, SIZE, 50_000)]
@@ -199,7 +211,7 @@ class DownloadTests(ClientLiveTestCase):
         self.assertNotIn(threading.get_ident(), threads)
 
 
-class UploadTests(ClientLiveTestCase):
+class UploadTests(FileTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.content = os.urandom(SIZE)

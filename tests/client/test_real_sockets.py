@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.protocol import Factory
@@ -46,18 +46,31 @@ async def many(client: Client, url: str, count: int) -> int:
 class Counting(Talker):
     """Counts how many of it are connected."""
 
-    open = 0
-    most = 0
+    alive: ClassVar[set[Counting]]
+    most: ClassVar[int]
+
+    def __init_subclass__(cls) -> None:
+        cls.alive = set()
+        cls.most = 0
 
     def connectionMade(self) -> None:
         """See IProtocol."""
         kind = type(self)
-        kind.open += 1
-        kind.most = max(kind.most, kind.open)
+        kind.alive.add(self)
+        kind.most = max(kind.most, sum(not each.has_ended for each in kind.alive))
 
     def connectionLost(self, reason: Any = None) -> None:
         """See IProtocol."""
-        type(self).open -= 1
+        self.alive.remove(self)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the client has closed, which the reactor may tell us later."""
+        flags = socket.MSG_PEEK | socket.MSG_DONTWAIT
+        try:
+            return not self.tcp.getHandle().recv(1, flags)
+        except BlockingIOError:
+            return False
 
 
 class ManyTests(ClientLiveTestCase):

@@ -12,8 +12,8 @@ from httpx_tw.reactors.io_uring import UringReactor
 from httpx_tw.reactors.iocp import IocpReactor
 from httpx_tw.reactors.iocp_poller import IocpPoller
 from httpx_tw.reactors.kqueue import KqueueReactor
+from httpx_tw.reactors.kqueue_poller import KqueuePoller
 from httpx_tw.reactors.poll import PollReactor
-from httpx_tw.reactors.poller import KqueuePoller
 from tests.reactors import fake_kqueue
 from tests.reactors.fake_afd import FakeAfd
 from tests.reactors.ring_here import REFUSAL

@@ -130,6 +130,10 @@ def test_the_path_of_a_socket_means_itself() -> None:
         ({"wsgi-mount": "/"}, "--wsgi-mount is of no use without --wsgi"),
         ({"wsgi": "a:b", "app": "c:d"}, "--app and --wsgi contradict each other"),
         (
+            {"wsgi": "a:b", "threads": 0},
+            "--wsgi needs threads, and --threads 0 is none",
+        ),
+        (
             {"access-log": "x", "no-access-log": True},
             "--access-log and --no-access-log contradict each other",
         ),

@@ -108,7 +108,7 @@ class CompletionPortTests(UringCase):
     def stopped(self, port: Any) -> None:
         """Have accepting end, as the kernel does it in a failure."""
         self.rest()
-        self.reactor.completions.forget(port._accepting, at_once=True)
+        self.reactor.completions.forget(port._going, at_once=True)
 
     def test_a_failure_of_one_connection_ends_nothing(self) -> None:
         port = self.listening()

@@ -41,6 +41,11 @@ class BellContract(SynchronousTestCase):
             waiting.join()
             assert waiting.result is True
 
+    def test_it_can_be_closed_twice(self) -> None:
+        bell: Bell = self.make()
+        bell.close()
+        bell.close()
+
 
 @pytest.mark.skipif(not HAS_EVENTS, reason="eventfd(2) is Linux's")
 class EventBellTests(BellContract):
@@ -51,6 +56,13 @@ class EventBellTests(BellContract):
         before = {bell._event, bell._epoll.fileno()}
         del bell
         for descriptor in before:
+            self.assertRaises(OSError, os.fstat, descriptor)
+
+    def test_its_descriptors_are_closed_with_it_whoever_holds_it(self) -> None:
+        bell = EventBell()
+        held = {bell._event, bell._epoll.fileno()}
+        bell.close()
+        for descriptor in held:
             self.assertRaises(OSError, os.fstat, descriptor)
 
 
@@ -70,3 +82,4 @@ class ChoiceTests(SynchronousTestCase):
     def test_that_of_nobody_can_be_rung_and_waited_for(self) -> None:
         SILENT.ring()
         assert SILENT.wait(-1)
+        SILENT.close()

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import threading
+import time
+from random import Random
 from typing import Any
 
 from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import SynchronousTestCase
 
-from httpx_tw.errors import (
-    NoWorkers,
-)
+from httpx_tw.errors import NoWorkers
+from httpx_tw.workers import crew as crew_module
 from httpx_tw.workers.bells import SILENT, LockBell, a_bell
 from httpx_tw.workers.crew import Worker
 from httpx_tw.workers.pool import WorkerPool, WorkerPoolConfig
 from httpx_tw.workers.queues import SharedQueue
 from httpx_tw.workers.tasks import Task
+from tests.reactors import made as reactors
 from tests.workers.running import (
+    PATIENCE,
     Gate,
     OnAReactor,
     Told,
     adds_up,
     error_of,
+    in_thread,
     on_every_reactor_and_pool,
+    threads_of,
 )
 
 
@@ -120,6 +125,57 @@ class CrewContract(OnAReactor):
 
         self.run_async(test)
 
+    def test_threads_that_are_to_stay_begin_with_the_pool(self) -> None:
+        async def test() -> None:
+            pool = self.pool_type(WorkerPoolConfig(num_workers=2))
+            pool.adjustPoolsize(2)
+            assert pool.stats.workers == 0
+            for _ in range(2):
+                pool.start(self.reactor)
+                await self.until(lambda: pool.stats.idle == 2)
+                await pool.stop()
+                assert pool.stats.workers == 0
+
+        self.run_async(test)
+
+    def test_patience_may_be_longer_than_the_system_can_count(self) -> None:
+        async def test() -> None:
+            pool = self.a_pool(num_workers=1, idle_timeout_ms=10**15)
+            for number in range(3):
+                await pool.submit(str, number)
+                await self.until(lambda: pool.stats.idle == 1)
+            assert threads_of("workers") == ["workers-1"]
+            await pool.stop()
+
+        self.run_async(test)
+
+    def test_with_silence_after_it_no_call_is_left_lying(self) -> None:
+        # What comes next would cover up for a wake-up that was lost.
+        async def test() -> None:
+            random = Random(1)
+            pool = self.a_pool(num_workers=3, idle_timeout_ms=2, max_queue_size=8)
+
+            def from_thread(count: int) -> list[Any]:
+                return [pool.submit(str, 2) for _ in range(count)]
+
+            for _ in range(60):
+                here, there = random.choice([(1, 0), (0, 1), (2, 1), (12, 0), (3, 9)])
+                seconds = random.choice([0, 0, 0, 0.0002, 0.001])
+                calls = [pool.submit(time.sleep, seconds) for _ in range(here)]
+                outcome = in_thread(from_thread, there)
+                await gatherResults(calls)
+                outcome.join()
+                assert [each.result(PATIENCE) for each in outcome.result] == (
+                    ["2"] * there
+                )
+                await self.later(random.choice([0, 0.0005, 0.002, 0.004]))
+            await pool.stop()
+
+        for make_bell in (a_bell, LockBell):
+            self.patch(crew_module, "a_bell", make_bell)
+            self.run_async(test)
+            self.reactor = reactors.made(self, self.make_reactor)
+
 
 on_every_reactor_and_pool(CrewContract, globals())
 
@@ -138,7 +194,7 @@ class RaceTests(SynchronousTestCase):
 
     def test_who_is_woken_when_its_patience_ends_stays(self) -> None:
         self.desk.queue.put(self.call)
-        assert not self.crew._leaves(self.worker)
+        assert not self.crew._leaves(self.worker, 0)
         assert list(self.crew.workers) == [self.worker]
         assert self.crew._departed == []
 
@@ -153,7 +209,7 @@ class RaceTests(SynchronousTestCase):
                 return True
 
         self.crew._queue = Hiring()
-        assert self.crew._leaves(self.worker)
+        assert self.crew._leaves(self.worker, 0)
         assert list(self.crew.workers) == hired
         self.crew.workers.clear()
 
@@ -162,6 +218,44 @@ class RaceTests(SynchronousTestCase):
         self.crew.wake()
         self.crew._unpark(self.worker)
         assert not self.worker.bell.wait(0)
+
+    def test_those_who_are_to_stay_do_not_all_leave_at_the_same_moment(self) -> None:
+        assert not self.crew._leaves(self.worker, 1)
+        other = self.crew._new_worker()
+        assert self.crew._leaves(self.worker, 1)
+        assert not self.crew._leaves(other, 1)
+        assert list(self.crew.workers) == [other]
+
+    def test_who_has_died_is_not_waited_for(self) -> None:
+        other = self.crew._new_worker()
+        other.bell = LockBell()
+        self.crew.parked.extend([other, self.worker])
+        del self.crew.workers[self.worker]
+        self.desk.queue.put(self.call)
+        assert self.crew.wake()
+        assert other.bell.wait(0), "nobody comes for the call"
+
+    def test_who_has_died_leaves_nobody_waiting_where_nothing_is_queued(self) -> None:
+        self.crew.parked.append(self.worker)
+        del self.crew.workers[self.worker]
+        assert self.crew.wake()
+        assert not self.crew.is_one_coming
+
+    def test_results_do_not_wait_for_a_thread_that_does_not_start(self) -> None:
+        told: list[None] = []
+        returns = self.desk.returns
+        returns.ring = lambda: told.append(None)
+
+        class Failing(threading.Thread):
+            def start(thread) -> None:  # noqa: N805  # self is the test
+                assert self.crew.is_one_coming
+                returns.brought.append((str, ()))  # by who does not ring for it
+                raise RuntimeError("can't start new thread")
+
+        self.crew.most, self.crew.make_thread = 2, Failing
+        assert not self.crew.wake()
+        assert len(told) == 1
+        returns.answer()
 
     def test_who_dies_after_passing_on_does_not_pass_on_again(self) -> None:
         pool = self.pool

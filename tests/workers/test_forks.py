@@ -22,6 +22,14 @@ if child:
     assert pool.submit(str, 2).result() == "2"
     pool.stop()
     sys.exit(status)
+if os.path.isdir("/proc/self/fd"):
+    held = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            held.add(os.readlink("/proc/self/fd/" + name))
+        except OSError:  # that of the listing itself
+            pass
+    assert not [each for each in held if "event" in each], held
 assert not pool.is_running
 assert pool.stats.total == pool.stats.workers == 0
 try:

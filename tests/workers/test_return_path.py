@@ -97,3 +97,19 @@ class PostContract(OnAReactor):
 
 
 on_every_reactor_and_pool(PostContract, globals())
+
+
+class HoldTests(SynchronousTestCase):
+    """The reactor thread keeps others from ringing, for a while."""
+
+    def test_who_holds_it_twice_lets_go_of_it(self) -> None:
+        rung: list[None] = []
+        path = ReturnPath(lambda: rung.append(None), lambda _: None)
+        path.hold()
+        path.hold()
+        path.bring((str, ()))
+        assert not rung
+        path.release()
+        assert not path.brought
+        path.bring((str, ()))
+        assert len(rung) == 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import concurrent.futures
 import signal
 import threading
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from httpx_tw.errors import DeadlinePassed, QueueFull
 from httpx_tw.workers.tasks import name_of
@@ -18,6 +19,9 @@ from tests.workers.running import (
     in_thread,
     on_every_reactor_and_pool,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 class FutureContract(OnAReactor):
@@ -216,21 +220,9 @@ class FutureContract(OnAReactor):
         while not gate.entered:
             pass
         pool.submit(gate, 1)
-        main = threading.main_thread().ident
-        assert main is not None
-
-        def interrupt() -> None:
-            while not pool._desk.waiting:
-                pass  # to ask for the statistics would hold the lock that it waits for
-            signal.pthread_kill(main, signal.SIGINT)
-
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            interrupting = in_thread(interrupt)
+        # To ask for the statistics would hold the lock that it waits for.
+        with interrupted_when(lambda: bool(pool._desk.waiting)):
             self.assertRaises(KeyboardInterrupt, pool.submit, gate, 2)
-        finally:
-            signal.signal(signal.SIGINT, before)
-        interrupting.join()
         assert (pool.stats.waiting, pool.stats.cancelled) == (0, 1)
         gate.open()
         pool.stop()
@@ -249,3 +241,31 @@ class FutureContract(OnAReactor):
 
 
 on_every_reactor_and_pool(FutureContract, globals())
+
+
+@contextmanager
+def interrupted_when(is_so: Callable[[], bool]) -> Iterator[None]:
+    """Interrupt the main thread, once, when *is_so*, wherever it is then."""
+    main = threading.main_thread().ident
+    assert main is not None
+    heard = threading.Event()
+
+    def interrupt() -> None:
+        while not is_so():
+            pass
+        # One that comes right before a system call does not interrupt that.
+        while not heard.wait(0.001):
+            signal.pthread_kill(main, signal.SIGINT)
+
+    def hear(*_: object) -> None:
+        if not heard.is_set():
+            heard.set()
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, hear)
+    interrupting = in_thread(interrupt)
+    try:
+        yield
+    finally:
+        interrupting.join()
+        signal.signal(signal.SIGINT, before)

@@ -16,7 +16,7 @@ from httpx_tw.client.lending import Borrower
 from httpx_tw.client.pool_facts import DropReason, PoolConfig
 from httpx_tw.client.slots import Abandon, Close, Dial, Refuse, Slots, Use
 from httpx_tw.client.timeouts import DEFAULT_TIMEOUT
-from httpx_tw.client.wire import Phase
+from httpx_tw.client.wire import CLOSING_INTERVAL, Phase
 from httpx_tw.errors import (
     ClientClosed,
     ConfigurationError,
@@ -429,7 +429,7 @@ class ConnectionPool:
             if connection.exchange is not None:
                 intervals.append(connection.exchange.timeout.interval)
             elif connection.phase is Phase.CLOSING:
-                intervals.append(1.0)
+                intervals.append(CLOSING_INTERVAL)
         if self._dialing:
             intervals.append(1.0)
         idle = max(0.02, self.config.idle_timeout_ms / 4000)

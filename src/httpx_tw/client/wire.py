@@ -34,6 +34,9 @@ __all__ = ["Phase", "Wire", "WireOwner"]
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds an orderly end may take until it is a disorderly one."""
 
+CLOSING_INTERVAL: Final = 1.0
+"""Seconds between two looks at connections that are being closed."""
+
 MAX_INTERIM: Final = 16
 """1xx responses before the final one: more is no server, it is a flood."""
 
@@ -224,6 +227,8 @@ class Wire:
         self.phase = Phase.CLOSING
         if reason in _ORDERLY:
             self.deadline = self._owner.reactor.seconds() + CLOSE_TIMEOUT
+            if self._tick.interval > CLOSING_INTERVAL:  # all were idle
+                self._tick.hasten(CLOSING_INTERVAL)
             self.transport.loseConnection()
         else:
             self.deadline = NEVER

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, ClassVar
 from twisted.internet.interfaces import IReactorDaemonize
 from zope.interface import implementer
 
+from httpx_tw.reactors.kqueue_poller import KqueuePoller
 from httpx_tw.reactors.lean import LeanReactor, install_over
-from httpx_tw.reactors.poller import KqueuePoller
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from httpx_tw.reactors.poller import Poller
 
-__all__ = ["KqueueReactor", "install"]
+__all__ = ["KqueuePoller", "KqueueReactor", "install"]
 
 
 @implementer(IReactorDaemonize)

@@ -13,14 +13,13 @@ from zope.interface import implementer
 
 from httpx_tw.server.deadlines import NEVER, Pace
 from httpx_tw.transport.file_sender import (
-    HAS_SENDFILE,
+    can_send_files,
     resume_when_writable,
     send_file,
 )
 from httpx_tw.transport.stream import (
     can_half_close,
     unsent_bytes,
-    write_through,
     writer_for,
 )
 from httpx_tw.transport.undelivered import undelivered_bytes
@@ -63,6 +62,7 @@ class Wire:
     __slots__ = (
         "_outgoing",
         "_read_paused",
+        "_takes_files",
         "_unsent",
         "_write",
         "_write_paused",
@@ -91,6 +91,7 @@ class Wire:
         """See IProtocol."""
         self.transport = transport
         self._write = writer_for(transport)
+        self._takes_files = can_send_files(transport)
         transport.registerProducer(self, True)
         self.connectionMade()
 
@@ -154,8 +155,7 @@ class Wire:
     @property
     def sends_files(self) -> bool:
         """Whether the kernel can send files over it: startTLS ends it."""
-        # What can_send_files says, with three calls less.
-        return HAS_SENDFILE and self._write is write_through and not self.transport.TLS
+        return self._takes_files and not self.transport.TLS
 
     def send_file(
         self, fd: int, offset: int, count: int, head: bytes = b""

@@ -451,6 +451,8 @@ _AS_THEY_ARE: Final = (
 def _check_application(given: Mapping[str, Any]) -> None:
     if "app" in given and "wsgi" in given:
         raise ConfigurationError("--app and --wsgi contradict each other")
+    if "wsgi" in given and given.get("threads") == 0:
+        raise ConfigurationError("--wsgi needs threads, and --threads 0 is none")
     if "wsgi-mount" in given and "wsgi" not in given:
         raise ConfigurationError("--wsgi-mount is of no use without --wsgi")
     for name in ("factory", "app-dir"):

@@ -93,7 +93,7 @@ THREAD_OPTIONS: Final = (
         default="auto",
         text="Worker threads for plain (def) endpoints, and WSGI. auto: the cores this"
         " process may use and four more, 32 at most. 0: plain endpoints run on the"
-        " reactor thread.",
+        " reactor thread, but for those that say thread=True; no WSGI.",
         parse=_parse_threads,
     ),
     Option(

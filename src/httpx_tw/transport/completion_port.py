@@ -7,7 +7,7 @@ import os
 import socket
 from typing import Any, Final
 
-from httpx_tw.transport.completion_stream import CompletionServer
+from httpx_tw.transport.completion_stream import CompletionServer, WantsCompletions
 from httpx_tw.transport.listener import (
     ACCEPT_BATCH,
     EXHAUSTED,
@@ -20,7 +20,7 @@ __all__ = ["CompletionPort"]
 _ENDED_BY_US: Final = errno.ECANCELED
 
 
-class CompletionPort(StreamPort):
+class CompletionPort(WantsCompletions, StreamPort):
     """A StreamPort for reactors that have ``completions``.
 
     The kernel accepts what is there, and is told to stop at the end of a batch. What
@@ -29,11 +29,6 @@ class CompletionPort(StreamPort):
     """
 
     transport = CompletionServer
-    reactor: Any
-    _is_wanting = False
-    _is_settling = False
-    _accepting = 0
-    _is_stopping = False
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -55,7 +50,7 @@ class CompletionPort(StreamPort):
             self._waiting.append(result)
             self._settle_later()
             return
-        self._accepting = 0
+        self._going = 0
         self._is_stopping = False
         if not self.connected:
             return
@@ -72,23 +67,12 @@ class CompletionPort(StreamPort):
         self._is_settling = False
         completions = self.reactor.completions
         if not self._is_wanting:
-            if self._accepting and not self._is_stopping:
-                self._is_stopping = True
-                completions.stop(self._accepting)
+            self._stop_what_goes_on()
             return
         if self._waiting:
             completions.turns.append(self)
-        if not self._accepting:
-            self._accepting = completions.accept(self)
-
-    def start_over(self) -> None:
-        """Begin anew with the reactor's new ``completions``."""
-        self._accepting = 0
-        self._is_stopping = False
-        if self._is_wanting:
-            self.reactor.completions.wanting.add(self)
-        self._is_settling = False
-        self._settle_later()
+        if not self._going:
+            self._going = completions.accept(self)
 
     def take_turn(self) -> None:
         """Serve some of those that wait."""
@@ -111,25 +95,6 @@ class CompletionPort(StreamPort):
 
     # Called by Twisted, and by ourselves
 
-    def _settle_later(self) -> None:
-        if not self._is_settling:
-            self._is_settling = True
-            self.reactor.completions.unsettled.append(self)
-
-    def startReading(self) -> None:  # noqa: N802  # FileDescriptor's
-        """Want to accept."""
-        if not self._is_wanting:
-            self._is_wanting = True
-            self.reactor.completions.wanting.add(self)
-            self._settle_later()
-
-    def stopReading(self) -> None:  # noqa: N802  # FileDescriptor's
-        """Want it no longer: nothing is served from now on."""
-        if self._is_wanting:
-            self._is_wanting = False
-            self.reactor.completions.wanting.discard(self)
-            self._settle_later()
-
     def startWriting(self) -> None:  # noqa: N802  # FileDescriptor's
         """Nothing: a port does not write."""
 
@@ -140,8 +105,8 @@ class CompletionPort(StreamPort):
         waiting, self._waiting = self._waiting, []
         for fd in waiting:
             os.close(fd)
-        if self._accepting:
+        if self._going:
             # At once: whoever wants to listen there next must find it free.
-            self.reactor.completions.forget(self._accepting, at_once=True)
-            self._accepting = 0
+            self.reactor.completions.forget(self._going, at_once=True)
+            self._going = 0
         super()._closeSocket(orderly)  # type: ignore[no-untyped-call]  # Twisted's

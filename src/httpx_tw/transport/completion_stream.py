@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Sequence
 
-__all__ = ["CompletionServer", "CompletionStream", "Completions"]
+__all__ = ["CompletionServer", "CompletionStream", "Completions", "WantsCompletions"]
 
 _OWN_TURN: Final = 8192
 """Bytes up to which a write waits for the others of its batch. To send more is mostly
@@ -66,18 +66,60 @@ class Completions(Protocol):
         """End it, and deliver nothing; *at_once*: the kernel has let go on return."""
 
 
-class CompletionStream(tcp.Connection):
-    """A mixin for stream transports, in front of the stock class.
+class WantsCompletions:
+    """A mixin for what receives or accepts by a reactor's ``completions``.
 
-    It is used as that is used, and on reactors that have ``completions``.
+    What is wanted may change many times in a batch. At its end ``settle`` is called,
+    and compares it with what is going on.
     """
 
     reactor: Any
     _is_wanting = False
     _is_settling = False
-    _receiving = 0
-    """The number of the receive that is going on, 0: none."""
     _is_stopping = False
+    _going = 0
+    """The number of what is going on, 0: nothing."""
+
+    def startReading(self) -> None:  # noqa: N802  # FileDescriptor's
+        """Want to receive, or to accept."""
+        if not self._is_wanting:
+            self._is_wanting = True
+            self.reactor.completions.wanting.add(self)
+            self._settle_later()
+
+    def stopReading(self) -> None:  # noqa: N802  # FileDescriptor's
+        """Want it no longer: nothing is delivered or served from now on."""
+        if self._is_wanting:
+            self._is_wanting = False
+            self.reactor.completions.wanting.discard(self)
+            self._settle_later()
+
+    def start_over(self) -> None:
+        """Begin anew with the reactor's new ``completions``."""
+        self._going = 0
+        self._is_stopping = False
+        if self._is_wanting:
+            self.reactor.completions.wanting.add(self)
+        self._is_settling = False
+        self._settle_later()
+
+    def _settle_later(self) -> None:
+        if not self._is_settling:
+            self._is_settling = True
+            self.reactor.completions.unsettled.append(self)
+
+    def _stop_what_goes_on(self) -> None:
+        if self._going and not self._is_stopping:
+            self._is_stopping = True
+            self.reactor.completions.stop(self._going)
+
+
+class CompletionStream(WantsCompletions, tcp.Connection):
+    """A mixin for stream transports, in front of the stock class.
+
+    It is used as that is used, and on reactors that have ``completions``.
+    """
+
     _held: Sequence[Any] = ()
     """What completed while nobody wanted to read."""
     _is_sender = False
@@ -95,7 +137,7 @@ class CompletionStream(tcp.Connection):
             return None
         if result is None:
             return self.take_turn()
-        self._receiving = 0
+        self._going = 0
         self._is_stopping = False
         if result in _ENDED_BY_US:
             self._settle_later()
@@ -122,22 +164,11 @@ class CompletionStream(tcp.Connection):
         self._is_settling = False
         completions = self.reactor.completions
         if not self._is_wanting:
-            if self._receiving and not self._is_stopping:
-                self._is_stopping = True
-                completions.stop(self._receiving)
+            self._stop_what_goes_on()
         elif self._held:
             completions.turns.append(self)
-        elif not self._receiving and self.connected:
-            self._receiving = completions.receive(self)
-
-    def start_over(self) -> None:
-        """Begin anew with the reactor's new ``completions``."""
-        self._receiving = 0
-        self._is_stopping = False
-        if self._is_wanting:
-            self.reactor.completions.wanting.add(self)
-        self._is_settling = False
-        self._settle_later()
+        elif not self._going and self.connected:
+            self._going = completions.receive(self)
 
     def take_turn(self) -> Any:
         """Deliver what was held, and write on, as if the reactor had said it can."""
@@ -164,25 +195,6 @@ class CompletionStream(tcp.Connection):
         return self._ended(result)
 
     # Called by Twisted, and by ourselves
-
-    def _settle_later(self) -> None:
-        if not self._is_settling:
-            self._is_settling = True
-            self.reactor.completions.unsettled.append(self)
-
-    def startReading(self) -> None:  # noqa: N802  # FileDescriptor's
-        """Want to read."""
-        if not self._is_wanting:
-            self._is_wanting = True
-            self.reactor.completions.wanting.add(self)
-            self._settle_later()
-
-    def stopReading(self) -> None:  # noqa: N802  # FileDescriptor's
-        """Want it no longer: nothing is delivered from now on."""
-        if self._is_wanting:
-            self._is_wanting = False
-            self.reactor.completions.wanting.discard(self)
-            self._settle_later()
 
     def write(self, data: bytes) -> None:
         """Send *data* with all others at the end of the batch; a large one now.
@@ -269,10 +281,10 @@ class CompletionStream(tcp.Connection):
 
     def _closeSocket(self, orderly: bool) -> None:  # noqa: N802  # Twisted calls it
         self._held = ()
-        if self._receiving:
+        if self._going:
             # What receives has the socket open: a reset would wait for it.
-            self.reactor.completions.forget(self._receiving, at_once=not orderly)
-            self._receiving = 0
+            self.reactor.completions.forget(self._going, at_once=not orderly)
+            self._going = 0
         super()._closeSocket(orderly)  # type: ignore[no-untyped-call]  # Twisted's
 
 

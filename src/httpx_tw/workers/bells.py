@@ -26,6 +26,9 @@ class Bell(Protocol):
     def wait(self, timeout: float) -> bool:
         """Wait up to *timeout* seconds, -1: for ever. Whether it was rung."""
 
+    def close(self) -> None:
+        """Give back what it holds: nobody rings or waits any more."""
+
 
 class _SilentBell:
     """That of nobody."""
@@ -37,6 +40,9 @@ class _SilentBell:
         """See Bell: it has been rung."""
         del timeout
         return True
+
+    def close(self) -> None:
+        """See Bell."""
 
 
 SILENT: Final = _SilentBell()
@@ -58,6 +64,9 @@ class LockBell:
     def wait(self, timeout: float) -> bool:
         """See Bell."""
         return self._lock.acquire(timeout=timeout)
+
+    def close(self) -> None:
+        """See Bell."""
 
 
 class EventBell:
@@ -87,10 +96,14 @@ class EventBell:
         """See Bell."""
         return bool(self._wait(timeout, 1))
 
-    def __del__(self) -> None:
-        # With the worker, or in a forked child, where nobody else would close it.
-        if self._event >= 0:
-            os.close(self._event)
+    def close(self) -> None:
+        """See Bell. Without this it is done when nobody holds it any more."""
+        event, self._event = self._event, -1
+        if event >= 0:
+            os.close(event)
+            self._epoll.close()
+
+    __del__ = close
 
 
 def a_bell() -> Bell:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from httpx_tw.workers.bells import SILENT, a_bell
+from httpx_tw.workers.bells import SILENT, LockBell, a_bell
 from httpx_tw.workers.log_context import log_context_of
 from httpx_tw.workers.tasks import name_of
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Crew", "Worker"]
 
 _MOMENT: Final = 0.0005  # seconds that a reactor may spend on it
+
+_LONGEST_WAIT: Final = 2_000_000.0
+"""Seconds, 23 days: epoll_wait(2) takes no more than 2^31 milliseconds."""
 
 
 class Worker:
@@ -56,7 +59,8 @@ class Crew:
     what stopping the pool is for.
 
     :param most: so many threads at most.
-    :param idle_timeout: seconds without work after which a thread ends. 0: never.
+    :param idle_timeout: seconds without work after which a thread ends, which after 23
+        days it does in any case. 0: never.
     :param left: called, in the thread, when one is about to end.
     """
 
@@ -76,13 +80,14 @@ class Crew:
         self._brought = desk.returns.brought
         self._tell_of_results = desk.returns.tell
         self.clock = desk.clock
-        self._idle_timeout = idle_timeout or -1  # as Lock.acquire says it
+        # -1: as Lock.acquire says never
+        self._idle_timeout = min(idle_timeout, _LONGEST_WAIT) or -1
         self._left = left
         self.is_one_coming = False
         """One was woken, and has not looked for a call since: nobody else need be."""
         self.is_watched = False
         """The reactor thread sees to it that somebody is coming: see have_done."""
-        self._is_leaving = False
+        self._is_leaving = True
         self._is_wanting = False
         """There is no worker and can be none, which is about to have consequences."""
         self._lock = threading.Lock()  # who is a worker
@@ -110,6 +115,11 @@ class Crew:
             return self._grow(1)
         self.is_one_coming = True
         worker.bell.ring()
+        if worker not in self.workers:
+            # An exception from outside has hit it since: it may not come, and whoever
+            # waits for it would wait for ever.
+            self._arrive()
+            return not self._queue or self.wake()
         return True
 
     def have_done(self) -> None:
@@ -142,8 +152,9 @@ class Crew:
         return len(self._queue) < self._desk.room + idle
 
     def employ(self) -> None:
-        """Let workers stay when they find no call."""
+        """Let workers stay when they find no call, and hire those who always do."""
         self._is_leaving = False
+        self._grow(self.least - len(self.workers))
 
     def dismiss(self) -> None:
         """Let each worker leave when it finds no call."""
@@ -157,6 +168,15 @@ class Crew:
         while self._departed:
             self._departed.pop().join()
 
+    def forget(self) -> None:
+        """Give back what the threads hold: this is a forked child, without them.
+
+        Their frames are here for good, and so what these refer to.
+        """
+        for worker in self.workers:
+            bell, worker.bell = worker.bell, LockBell()
+            bell.close()
+
     def describe(self) -> list[str]:
         """Return which thread is running what."""
         return [
@@ -166,14 +186,15 @@ class Crew:
         ]
 
     def resize(self, least: int, most: int) -> None:
-        """Keep *least* threads whatever comes, and have no more than *most*."""
+        """Keep *least* threads while employed, and have no more than *most*."""
         self.least, self.most = least, most
         while self._surplus() > 0:
             try:
                 self.parked.pop().bell.ring()
             except IndexError:
                 break
-        self._grow(least - len(self.workers))
+        if not self._is_leaving:
+            self._grow(least - len(self.workers))
 
     def _surplus(self) -> int:
         return len(self.workers) - self.most
@@ -219,7 +240,7 @@ class Crew:
             try:
                 worker.thread.start()
             except RuntimeError as error:
-                self.is_one_coming = False
+                self._arrive()  # in its place: results may wait for that
                 self._go_on_without(worker, error)
                 return False
         return True
@@ -260,8 +281,8 @@ class Crew:
     def _live(self, worker: Worker) -> None:
         """What a thread does, from its first moment to its last."""
         self._here.worker = worker
-        worker.bell = a_bell()
         try:
+            worker.bell = a_bell()
             with log_context_of(worker):
                 self._work(worker)
         except BaseException as error:  # noqa: BLE001  # an asynchronous exception
@@ -310,11 +331,11 @@ class Crew:
                 return task
             if self._is_leaving or self._surplus() > 0:
                 self._unpark(worker)
-                if self._leaves(worker):
+                if self._leaves(worker, 0 if self._is_leaving else self.most):
                     return None
             elif not worker.bell.wait(self._idle_timeout):
                 self._unpark(worker)
-                if len(self.workers) > self.least and self._leaves(worker):
+                if self._leaves(worker, self.least):
                     return None
             else:
                 self._arrive()
@@ -333,13 +354,17 @@ class Crew:
         self.is_one_coming = False
         self._tell_of_results()
 
-    def _leaves(self, worker: Worker) -> bool:
+    def _leaves(self, worker: Worker, down_to: int) -> bool:
         """Leave, unless there is a call and nobody else to look for it.
+
+        Nor do workers leave who are no more than *down_to*.
 
         Who submits looks for a parked worker, and then whether there may be one more.
         So this makes room for one, and then looks whether it was too late for that.
         """
         with self._lock:
+            if len(self.workers) <= down_to:
+                return False
             self._departed.append(worker.thread)
             del self.workers[worker]
         if not self._queue:

@@ -240,6 +240,7 @@ class WorkerPool(ThreadPoolFace):
 
     def empty(self) -> None:
         """Forget everything: this is a forked child, and nothing of it is here."""
+        self._crew.forget()
         WorkerPool.__init__(self, self.config, name=self.name)
 
     # Submission
@@ -363,6 +364,13 @@ class WorkerPool(ThreadPoolFace):
 
     def _enter(self, task: ThreadTask, *, may_wait: bool) -> None:
         """Take on *task*, of another thread or told in another."""
+        try:
+            self._place(task, may_wait=may_wait)
+        except KeyboardInterrupt:  # in the main thread, where no reactor is
+            self._desk.withdraw(task)
+            raise
+
+    def _place(self, task: ThreadTask, *, may_wait: bool) -> None:
         note_context(task, contexts_here())
         worker = self._crew.worker_here()
         desk = self._desk
@@ -389,11 +397,7 @@ class WorkerPool(ThreadPoolFace):
             return
         if self._tick is None and self._reactor is not None:
             desk.returns.bring((self._watch_deadlines, ()))
-        try:
-            task.wait_for_room()
-        except KeyboardInterrupt:  # in the main thread, where no reactor is
-            desk.withdraw(task)
-            raise
+        task.wait_for_room()
 
     def _run_here(self, task: Task) -> None:
         """Run *task* in this thread, if that is a worker and no worker has it yet."""

@@ -69,11 +69,10 @@ class ReturnPath:
         self.answer()
 
     def hold(self) -> None:
-        """Say that ``release`` will come soon: nobody need ring until then.
-
-        It may be held already, by a pool that was stopped and started again while its
-        results were told.
-        """
+        """Say that ``release`` will come soon: nobody need ring until then."""
+        # Once is enough, and twice must not forget the first: a log observer that hears
+        # of a thread that does not start may submit a call from within ``have_done``; so
+        # may who starts a pool again while its last results are told.
         self._is_held = self.token.pop(_TOKEN, self._is_held)
 
     def release(self) -> None:
