@@ -71,8 +71,8 @@ class ReturnPath:
     def hold(self) -> None:
         """Say that ``release`` will come soon: nobody need ring until then."""
         # Once is enough, and twice must not forget the first: a log observer that hears
-        # of a thread that does not start may submit a call from within ``have_done``; so
-        # may who starts a pool again while its last results are told.
+        # of a thread that does not start may submit a call from within ``have_done``;
+        # so may who starts a pool again while its last results are told.
         self._is_held = self.token.pop(_TOKEN, self._is_held)
 
     def release(self) -> None:
