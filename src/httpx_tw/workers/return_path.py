@@ -69,10 +69,12 @@ class ReturnPath:
         self.answer()
 
     def hold(self) -> None:
-        """Say that ``release`` will come soon: nobody need ring until then."""
-        # Once is enough, and twice must not forget the first: a log observer that hears
-        # of a thread that does not start may submit a call from within ``have_done``;
-        # so may who starts a pool again while its last results are told.
+        """Say that ``release`` will come soon: nobody need ring until then.
+
+        Once is enough, and twice must not forget the first: a pool may be stopped and
+        started again while its results are told, and a log observer that hears of a
+        thread that does not start may submit a call.
+        """
         self._is_held = self.token.pop(_TOKEN, self._is_held)
 
     def release(self) -> None:
