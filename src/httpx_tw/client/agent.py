@@ -134,7 +134,7 @@ class Agent:
             self.pool.start(exchange)
         except HTTPXError as error:
             return fail(_as_twisteds(error))
-        deferred: Any = exchange.deferred  # of what conclude makes of its response
+        deferred: Any = exchange  # of what conclude makes of its response
         return deferred  # type: ignore[no-any-return]  # see above
 
     # Called by exchanges: ExchangeOwner
@@ -143,7 +143,7 @@ class Agent:
         self, exchange: Exchange, outcome: ClientResponse | BaseException
     ) -> None:
         """See ExchangeOwner: give what Twisted's users expect."""
-        deferred: Any = exchange.deferred
+        deferred: Any = exchange
         request = exchange.request
         if isinstance(outcome, ClientResponse):
             deferred.callback(AgentResponse(outcome, self.pool.reactor))
@@ -161,10 +161,8 @@ class Agent:
         again = self._exchange_of(exchange.request)
         again.started = exchange.started
         again.total_deadline = exchange.total_deadline
-        exchange.following = again.deferred
-        again.deferred.addCallbacks(
-            exchange.deferred.callback, exchange.deferred.errback
-        )
+        exchange.following = again
+        again.addCallbacks(exchange.callback, exchange.errback)
         try:
             self.pool.start(again)
         except HTTPXError as error:

@@ -135,7 +135,7 @@ class Call:
             self._go_on(exchange, self._first(request))
         else:
             self.pool.start(exchange, may_wait=self._options.may_wait)
-        return exchange.deferred
+        return exchange
 
     # Called by exchanges: ExchangeOwner
 
@@ -152,7 +152,7 @@ class Call:
     def _go_on(exchange: Exchange, coroutine: Any) -> None:
         following: Deferred[ClientResponse] = Deferred.fromCoroutine(coroutine)
         exchange.following = following
-        following.addCallbacks(exchange.deferred.callback, exchange.deferred.errback)
+        following.addCallbacks(exchange.callback, exchange.errback)
 
     def _exchange_of(self, request: OutgoingRequest, owner: Any) -> Exchange:
         options = self._options
@@ -186,7 +186,7 @@ class Call:
         self._exchange.started = exchange.started
         self._exchange.total_deadline = exchange.total_deadline
         try:
-            return exchange, await exchange.deferred
+            return exchange, await exchange
         except Exception as error:  # noqa: BLE001  # whatever it is, it is the outcome
             return exchange, error
 

@@ -216,34 +216,28 @@ class Client:
         self, url: str, **options: Unpack[RequestOptions]
     ) -> Deferred[ClientResponse]:
         """Send GET; see :meth:`request`."""
-        if not options and self._can_be_plain and not self.cookies:
-            request = self._plain.get(url)
-            if request is None:
-                return self._first_plain(url)
-            return self._send_plain(request)
-        return self.request("GET", url, **options)
-
-    def _send_plain(self, request: OutgoingRequest) -> Deferred[ClientResponse]:
+        if options or not self._can_be_plain or self.cookies.count:
+            return self.request("GET", url, **options)
+        request = self._plain.get(url)
         # The shortest way: Call and Draft are made only if the response wants more.
-        exchange = Exchange(request, self._timeout, self._limit, self)
         try:
+            if request is None:
+                request = self._first_plain(url)
+            exchange = Exchange(request, self._timeout, self._limit, self)
             self.pool.start(exchange)
         except HTTPXError as error:
             return fail(error)
-        return exchange.deferred
+        return exchange
 
-    def _first_plain(self, url: str) -> Deferred[ClientResponse]:
-        try:
-            parsed = self.maker.url(url)
-            draft = self.maker.draft("GET", parsed, **self._nothing_special())
-            request = self.maker.finish(draft, 0.0)
-        except HTTPXError as error:
-            return fail(error)
+    def _first_plain(self, url: str) -> OutgoingRequest:
+        parsed = self.maker.url(url)
+        draft = self.maker.draft("GET", parsed, **self._nothing_special())
+        request = self.maker.finish(draft, 0.0)
         if parsed.userinfo is None:
             if len(self._plain) >= _PLAIN_REMEMBERED:
                 self._plain.clear()
             self._plain[url] = request
-        return self._send_plain(request)
+        return request
 
     def _nothing_special(self) -> dict[str, Any]:
         return {

@@ -93,6 +93,17 @@ class HTTP1Connection(Wire):
             self._unasked()
             return
         http = self._http
+        if not exchange.streams:
+            # The shortest way, which most responses go: all in one read, and the head
+            # like the one before.
+            body = http.take_whole(data, exchange.limit)
+            if body is not None:
+                self.exchange = None
+                self._owner.connection_free(self)
+                exchange.answered(
+                    ClientResponse(http.response, exchange.request, self.facts, body)
+                )
+                return
         try:
             event = http.receive(data)
             if (
@@ -101,11 +112,10 @@ class HTTP1Connection(Wire):
                 and not (exchange.streams or event.has_coding or self._interim)
                 and self._sender is None
             ):
-                # The shortest way, which most responses go: head and body in one read.
+                # The same for a head that is like none before.
                 body = http.take_whole_body() if event.body_length else b""
                 if body is not None and len(body) <= exchange.limit:
                     self.exchange = None
-                    self.deadline = NEVER
                     if http.keep_alive:
                         self._owner.connection_free(self)
                     else:
@@ -164,7 +174,7 @@ class HTTP1Connection(Wire):
         content = request.content
         self.deadline = self._tick.latest + exchange.timeout.read  # type: ignore[operator]  # it is inf, never None: see Timeout
         if content is None:
-            self._http.begin(request.method, 0)
+            self._http.ask(request.method)
             self._write(self.transport, request.head)
             return
         data = content.data

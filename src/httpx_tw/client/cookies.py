@@ -111,7 +111,7 @@ class CookieJar:
         self._max_per_domain = max_per_domain
         self._is_public_suffix = rejects_suffixes
         self._domains: dict[str, dict[tuple[str, str], _Kept]] = {}
-        self._count = 0
+        self.count = 0
         self._turn = 0
 
     # For the client.
@@ -224,13 +224,13 @@ class CookieJar:
         return iter([k.cookie for k in sorted(self._kept(), key=_by_order)])
 
     def __len__(self) -> int:
-        return self._count
+        return self.count
 
     def __contains__(self, name: object) -> bool:
         return any(kept.cookie.name == name for kept in self._kept())
 
     def __repr__(self) -> str:
-        return f"<CookieJar of {self._count} for {len(self._domains)} domains>"
+        return f"<CookieJar of {self.count} for {len(self._domains)} domains>"
 
     # Admission: RFC 6265 section 5.3, and its successor's section 5.7.
 
@@ -288,10 +288,10 @@ class CookieJar:
         domain = self._insert(cookie)
         if len(domain) > self._max_per_domain:
             self._make_room(domain, now)
-        if self._count > self._max_cookies:
+        if self.count > self._max_cookies:
             self._remove_all(k for k in self._kept() if k.cookie.has_expired(now))
             # A tenth at once, or each further cookie would cost a look at all of them.
-            excess = self._count - self._max_cookies
+            excess = self.count - self._max_cookies
             if excess > 0:
                 excess += self._max_cookies // 10
                 self._remove_all(nsmallest(excess, self._kept(), key=_by_use))
@@ -303,7 +303,7 @@ class CookieJar:
         kept = _Kept(cookie, self._turn)
         previous = domain.get(key)
         if previous is None:
-            self._count += 1
+            self.count += 1
         else:
             kept.order = previous.order  # step 11.3: it keeps its place
         domain[key] = kept
@@ -335,7 +335,7 @@ class CookieJar:
         if domain is None:
             return
         if domain.pop((cookie.path, cookie.name), None) is not None:
-            self._count -= 1
+            self.count -= 1
         if not domain:
             del self._domains[cookie.domain]
 

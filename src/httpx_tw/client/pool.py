@@ -219,7 +219,7 @@ class ConnectionPool:
         exchange.started = self.seconds()
         exchange.total_deadline = self.tick.latest + timeout.total  # type: ignore[operator]  # see start
         connection.send(exchange)
-        return exchange.deferred
+        return exchange
 
     def release_connection(self, connection: HTTP1Connection) -> None:
         """Give a connection back; closed or given back already is fine.

@@ -35,7 +35,13 @@ if TYPE_CHECKING:
     from httpx_tw.headers import HeaderPairs
     from httpx_tw.limits import Limits
 
-__all__ = ["END_OF_HEAD", "RequestHeadParser", "ResponseHeadParser", "refuse_partial"]
+__all__ = [
+    "BODILESS_METHODS",
+    "END_OF_HEAD",
+    "RequestHeadParser",
+    "ResponseHeadParser",
+    "refuse_partial",
+]
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 
@@ -260,7 +266,8 @@ class ResponseHeadParser:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._max_headers = limits.max_headers
-        self._safe_size = min(limits.max_request_line, limits.max_header_bytes)
+        self.safe_size = min(limits.max_request_line, limits.max_header_bytes)
+        """A head of no more bytes than this is under all limits of bytes."""
         self._collector = _ResponseCollector()
 
     def parse(self, head: bytes, method: str) -> ResponseHead:  # noqa: C901, PLR0912, PLR0915  # see below
@@ -271,7 +278,7 @@ class ResponseHeadParser:
         # Long for the reason that RequestHeadParser.parse is.
         if not head.startswith(b"HTTP/1."):
             raise RemoteProtocolError("a response of another HTTP version")
-        if len(head) > self._safe_size:
+        if len(head) > self.safe_size:
             refuse_partial(head, 0, 0, self._limits)
         collector = self._collector
         collector.fields.clear()
@@ -322,7 +329,7 @@ class ResponseHeadParser:
             and length is not None
             and len(length) < 16
             and length.isdigit()
-            and method not in _BODILESS
+            and method not in BODILESS_METHODS
         ):
             # What nearly every response is; the others go by RFC 9112, step by step.
             body_length = int(length)
@@ -347,7 +354,7 @@ _REASONS: Final = {
 } | {b"": ""}
 
 # Methods whose successful responses have no body, whatever their length says.
-_BODILESS: Final = frozenset({"HEAD", "CONNECT"})
+BODILESS_METHODS: Final = frozenset({"HEAD", "CONNECT"})
 
 
 def _checked_reason(raw: bytes) -> str:
