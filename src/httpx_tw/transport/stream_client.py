@@ -1,0 +1,173 @@
+"""The client's end of a TCP connection, dialled with half the calls of a stock one.
+
+Twisted's connectTCP makes a connector, a transport that begins to connect in the next
+turn of the reactor, watches the socket for reading as well, asks the kernel twice, and
+builds a protocol that we only want out of the way: 60 µs of the 280 that a request over
+a new connection takes. What follows once it is connected is Twisted's transport.
+"""
+
+# ruff: noqa: N802  # Twisted calls these
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import Any, Final
+
+from twisted.internet import tcp
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectBindError, ConnectError, getConnectError
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+
+__all__ = ["StreamClient", "dial_tcp"]
+
+_UNDER_WAY: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY}
+
+_NOBODY: Final = Protocol()
+"""The protocol until somebody takes the connection over: it ignores everything."""
+
+
+class StreamClient(tcp.Client):
+    """As tcp.Client; it has no connector, and whoever dialled it gives it a protocol.
+
+    Use it on the reactor thread.
+    """
+
+    _landed: Deferred[StreamClient] | None = None  # who waits while it is dialled
+
+    def __init__(
+        self, sock: socket.socket, address: tuple[Any, ...], reactor: Any
+    ) -> None:
+        # Not Client's: it would make a socket, and begin to connect it.
+        tcp.Connection.__init__(self, sock, _NOBODY, reactor)  # type: ignore[no-untyped-call]  # Twisted's
+        self.addr = self.realAddress = address
+        if len(address) > 2:
+            self.addressFamily = socket.AF_INET6
+            self._addressType = tcp.address.IPv6Address
+
+    # Dialling
+
+    def dial(self, bind_address: tuple[str, int] | None) -> Deferred[StreamClient]:
+        """Connect: see dial_tcp."""
+        landed = self._landed = Deferred(lambda _: self._let_go())
+        try:
+            if bind_address is not None:
+                self.socket.bind(bind_address)
+        except OSError as error:
+            self._failed(ConnectBindError(error.errno, error.strerror))
+            return landed
+        try:
+            number = self.socket.connect_ex(self.realAddress)
+        except (OSError, OverflowError) as error:  # no address, no port
+            self._failed(ConnectError(string=str(error)))
+            return landed
+        if not number:
+            self._connected()
+        elif number in _UNDER_WAY:
+            # In place of the class's own, until it is connected: nothing is asked then.
+            vars(self)["doWrite"] = self._finish_dialing
+            self.startWriting()  # type: ignore[no-untyped-call]  # Twisted's
+        else:
+            self._failed(_error_of(number))
+        return landed
+
+    def _finish_dialing(self) -> None:
+        number = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            self._failed(_error_of(number))
+            return
+        del vars(self)["doWrite"]
+        self._connected()
+
+    def _connected(self) -> None:
+        self.connected = 1
+        # In this order: the reactor keeps the descriptor, and changes what it is for.
+        self.startReading()  # type: ignore[no-untyped-call]  # Twisted's
+        self.stopWriting()  # type: ignore[no-untyped-call]  # Twisted's
+        landed, self._landed = self._landed, None
+        assert landed is not None
+        landed.callback(self)
+
+    def _failed(self, error: Exception) -> None:
+        landed, self._landed = self._landed, None
+        self._let_go()
+        assert landed is not None
+        landed.errback(error)
+
+    def _let_go(self) -> None:
+        self._landed = None
+        self.disconnected = 1
+        vars(self).pop("doWrite", None)
+        self.stopWriting()  # type: ignore[no-untyped-call]  # Twisted's
+        self.socket.close()
+        del self.socket, self.fileno
+
+    # Called by the reactor
+
+    def doRead(self) -> Any:
+        """Read once, and hand over what came."""
+        try:
+            data = self.socket.recv(self.bufferSize)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return CONNECTION_LOST
+        if not data:
+            return CONNECTION_DONE
+        self.protocol.dataReceived(data)
+        return None
+
+    def connectionLost(self, reason: Failure) -> None:
+        """End the dial, or tell the protocol."""
+        if self.connected:
+            tcp.Connection.connectionLost(self, reason)  # type: ignore[no-untyped-call]  # Twisted's
+        elif self._landed is not None:
+            # Pollers say of a connection that was refused just that it is over.
+            number = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            self._failed(
+                _error_of(number) if number else ConnectError(string=str(reason.value))
+            )
+
+    def logPrefix(self) -> str:
+        """Say who logs: worked out when somebody does."""
+        return f"{self._getLogPrefix(self.protocol)},client"  # type: ignore[no-untyped-call]  # Twisted's
+
+
+def _error_of(number: int) -> Exception:
+    error: Exception = getConnectError((number, os.strerror(number)))  # type: ignore[no-untyped-call]  # Twisted's
+    return error
+
+
+def dial_tcp(
+    reactor: Any,
+    address: str,
+    port: int,
+    bind_address: tuple[str, int] | None = None,
+) -> Deferred[StreamClient]:
+    """Return a connection to *address*, an IP address; there is no time limit.
+
+    Give it a protocol at once: set ``protocol`` and call its ``makeConnection``.
+    Cancelling it closes the socket.
+
+    :param reactor: provides IReactorFDSet.
+    :param bind_address: address and port to connect from; None: the system chooses.
+    :raises ConnectError: Twisted's, of the kind that fits; ConnectBindError when it
+        cannot be made from *bind_address*.
+    """
+    target: tuple[Any, ...] = (address, port)
+    family = socket.AF_INET
+    try:
+        if ":" in address:
+            family = socket.AF_INET6
+            flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+            found = socket.getaddrinfo(address, port, family, 0, 0, flags)
+            target = (address, *found[0][4][1:])  # with the number of its zone
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        failed: Deferred[StreamClient] = Deferred()
+        failed.errback(ConnectError(error.errno, str(error)))
+        return failed
+    return StreamClient(sock, target, reactor).dial(bind_address)
