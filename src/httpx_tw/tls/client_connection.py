@@ -18,7 +18,12 @@ from twisted.logger import Logger
 
 from httpx_tw.errors import CertificateRejected, HandshakeFailed
 from httpx_tw.tls.identity import check_name, complaint_of, pin_of, valid_until
-from httpx_tw.tls.openssl_sessions import copy_session, offer_session, was_resumed
+from httpx_tw.tls.openssl_sessions import (
+    copy_session,
+    info_watcher,
+    offer_session,
+    was_resumed,
+)
 from httpx_tw.tls.sessions import MAX_PER_KEY, StoredSession
 
 if TYPE_CHECKING:
@@ -102,6 +107,9 @@ def _something_happened(connection: SSL.Connection, where: int, value: int) -> N
         connection.something_happened(where, value)
     except Exception:  # noqa: BLE001  # cffi would print it to standard error
         _log.failure("while looking at what TLS does")
+
+
+_watch = info_watcher(_something_happened)
 
 
 class ClientConnection(SSL.Connection):
@@ -191,7 +199,7 @@ class ClientConnection(SSL.Connection):
             raise _as_refusal(error) from error
         self._is_established = True
         # Only now: in the handshake it would be called 15 times, to no purpose.
-        self.set_info_callback(_something_happened)
+        _watch(self)
         if self.get_protocol_version() < SSL.TLS1_3_VERSION:
             self._keep_session()
 

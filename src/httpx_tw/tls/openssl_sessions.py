@@ -19,7 +19,14 @@ from OpenSSL import SSL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["AVAILABLE", "copy_session", "find", "offer_session", "was_resumed"]
+__all__ = [
+    "AVAILABLE",
+    "copy_session",
+    "find",
+    "info_watcher",
+    "offer_session",
+    "was_resumed",
+]
 
 _NAMES: Final = (
     "SSL_get_session",
@@ -134,6 +141,32 @@ def _send_key_for(connection: SSL.Connection, group: int) -> bool:
 def was_resumed(connection: SSL.Connection) -> bool:
     """Whether the handshake, which is over, has resumed a session."""
     return AVAILABLE and bool(_lib.SSL_session_reused(connection._ssl))  # noqa: SLF001  # see above
+
+
+def info_watcher(
+    callback: Callable[[SSL.Connection, int, int], None],
+) -> Callable[[SSL.Connection], None]:
+    """Return what has *callback* told of all that happens to a connection.
+
+    As Connection.set_info_callback, which compiles an entry from C into Python for each
+    connection anew: here there is one for all. *callback* must not raise.
+    """
+    set_callback = getattr(_lib, "SSL_set_info_callback", None)
+    if set_callback is None:
+        return lambda connection: connection.set_info_callback(callback)
+    connections = SSL.Connection._reverse_mapping  # noqa: SLF001  # see above
+
+    def happened(ssl: Any, where: int, value: int) -> None:
+        callback(connections[ssl], where, value)
+
+    entry = _ffi.callback("void (*)(const SSL *, int, int)", happened)
+
+    def watch(connection: SSL.Connection) -> None:
+        # It keeps the entry alive, as pyOpenSSL has it.
+        connection._info_callback = entry  # noqa: SLF001  # see above
+        set_callback(connection._ssl, entry)  # noqa: SLF001  # see above
+
+    return watch
 
 
 def _clear_errors() -> None:

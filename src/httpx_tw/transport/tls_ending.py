@@ -56,6 +56,10 @@ class TLSEnding(tcp.Connection):
     close_timeout = CLOSE_TIMEOUT
     """Seconds to wait for the peer's goodbye after ours; 0: do not wait."""
 
+    peer_ends_first = False
+    """Its goodbye has come, most likely, when we say ours: look at once. Else that is
+    a system call for nothing."""
+
     _stage = Stage.HANDSHAKE
     _connection: Connection | None = None
     _records: Records
@@ -107,11 +111,12 @@ class TLSEnding(tcp.Connection):
         if self._writeDisconnected:
             self._end_soon(CONNECTION_DONE)
             return
-        self.stopReading()
-        if not self._is_anything_queued and self.producer is None:
-            why = self._say_goodbye()
-            if why is not None:
-                self._end_soon(why)
+        if self._is_anything_queued or self.producer is not None:
+            self.stopReading()
+            return
+        why = self._say_goodbye()
+        if why is not None:
+            self._end_soon(why)
 
     def _postLoseConnection(self) -> Exception | None:
         """Called by doWrite when we are disconnecting and all is sent."""
@@ -124,6 +129,7 @@ class TLSEnding(tcp.Connection):
             peer_has_ended = self._records.shutdown()
         except WantWriteError:
             self._when_writable(self._say_goodbye)
+            self.stopReading()
             self.startWriting()
             self._set_close_deadline()
             return None
@@ -131,6 +137,10 @@ class TLSEnding(tcp.Connection):
             return CONNECTION_LOST
         if peer_has_ended or not self.close_timeout:
             return CONNECTION_DONE
+        if self.peer_ends_first:
+            why = self._await_goodbye()
+            if why is not None:
+                return why
         self._end_output()
         self._when_readable(self._await_goodbye)
         self.startReading()

@@ -26,6 +26,8 @@ __all__ = ["start_tls", "try_start_tls"]
 class _TLSStreamClient(TLSStream, StreamClient):
     """What a StreamClient becomes."""
 
+    peer_ends_first = True  # a client closes what the server closes, or has closed
+
 
 # What a plain transport becomes: exactly these, a subclass may do things of its own.
 _WITH_TLS: dict[type, type[TLSStream]] = {
