@@ -22,6 +22,7 @@ from httpx_tw.tls.openssl_sessions import (
     copy_session,
     info_watcher,
     offer_session,
+    still_has,
     was_resumed,
 )
 from httpx_tw.tls.sessions import MAX_PER_KEY, StoredSession
@@ -128,15 +129,17 @@ class ClientConnection(SSL.Connection):
         self._refusal: _Refused | None = None
         self._is_established = False
         self._received: list[StoredSession] = []
+        self._offered_as: Any = None
         self._resumed: StoredSession | None = None
         self._offered = self._offer()
 
     def _offer(self) -> StoredSession | None:
         expected = self._expected
         session = expected.sessions.get_session(expected.key)
-        if session is None or not offer_session(self, session.der, session.group):
+        if session is None:
             return None
-        return session
+        self._offered_as = offer_session(self, session.der, session.group)
+        return None if self._offered_as is None else session
 
     # The handshake
 
@@ -200,7 +203,9 @@ class ClientConnection(SSL.Connection):
         self._is_established = True
         # Only now: in the handshake it would be called 15 times, to no purpose.
         _watch(self)
-        if self.get_protocol_version() < SSL.TLS1_3_VERSION:
+        if self.get_protocol_version() < SSL.TLS1_3_VERSION and not (
+            self._resumed is not None and still_has(self, self._offered_as)
+        ):
             self._keep_session()
 
     def _check_resumed(self) -> None:

@@ -16,8 +16,14 @@ import socket
 from typing import Any, Final
 
 from twisted.internet import tcp
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectBindError, ConnectError, getConnectError
+from twisted.internet.error import (
+    ConnectBindError,
+    ConnectError,
+    ConnectionAborted,
+    getConnectError,
+)
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
@@ -123,7 +129,12 @@ class StreamClient(tcp.Client):
     def connectionLost(self, reason: Failure) -> None:
         """End the dial, or tell the protocol."""
         if self.connected:
-            tcp.Connection.connectionLost(self, reason)  # type: ignore[no-untyped-call]  # Twisted's
+            # tcp.Connection's, without Failure.check, which makes six names for it.
+            FileDescriptor.connectionLost(self, reason)
+            self._closeSocket(not isinstance(reason.value, ConnectionAborted))  # type: ignore[no-untyped-call]  # Twisted's
+            protocol = self.protocol
+            del self.protocol, self.socket, self.fileno
+            protocol.connectionLost(reason)
         elif self._landed is not None:
             # Pollers say of a connection that was refused just that it is over.
             number = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
