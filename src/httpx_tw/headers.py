@@ -95,8 +95,7 @@ class Headers:
             self._pairs = list(fields.raw)
         else:
             # A dict, which most give, is known ten times faster than by its ABC.
-            is_mapping = isinstance(fields, dict | Mapping)
-            items = fields.items() if is_mapping else fields
+            items = fields.items() if isinstance(fields, dict | Mapping) else fields
             self._pairs = [(checked_name(n), checked_value(v)) for n, v in items]
 
     @classmethod

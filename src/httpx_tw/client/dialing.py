@@ -336,11 +336,12 @@ def facts_of(
     if isinstance(transport, StreamClient) and len(transport.realAddress) == 2:
         # IPv4: the same without two objects of Twisted that check what they are given.
         peer, local = transport.realAddress, transport.socket.getsockname()
-    else:
-        peer, local = _address_of(transport.getPeer()), _pair_of(transport.getHost())
+        return ConnectionFacts(
+            peer=peer, local=local, tls=tls, dialing=dialing, disk=disk
+        )
     return ConnectionFacts(
-        peer=peer,
-        local=local,
+        peer=_address_of(transport.getPeer()),
+        local=_pair_of(transport.getHost()),
         tls=tls,
         dialing=dialing,
         disk=disk,

@@ -297,7 +297,7 @@ def content_from(
 
     :raises ConfigurationError: when there are two, or one that cannot be sent.
     """
-    if content is data is json is files is None:
+    if content is data is json is files is None:  # nearly every GET
         return None
     if sum(each is not None for each in (content, json, files)) > 1 or (
         data is not None and (content is not None or json is not None)
@@ -310,8 +310,6 @@ def content_from(
         return _multipart(data, files)
     if content is not None:
         return as_content(content), getattr(content, "content_type", None)
-    if data is None:
-        return None
     if isinstance(data, str | bytes | bytearray | memoryview) or hasattr(data, "read"):
         return as_content(data), None
     form: Any = data

@@ -2,21 +2,20 @@
 
 Twisted's connectTCP makes a connector, a transport that begins to connect in the next
 turn of the reactor, watches the socket for reading as well, asks the kernel twice, and
-builds a protocol that we only want out of the way: 60 µs of the 280 that a request over
-a new connection takes. What follows once it is connected is Twisted's transport.
+builds a protocol that is only in the way of ours: a fifth of what a request over a new
+connection costs. What follows once it is connected is Twisted's transport.
 """
-
-# ruff: noqa: N802  # Twisted calls these
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet import tcp
 from twisted.internet.abstract import FileDescriptor
+from twisted.internet.address import IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import (
     ConnectBindError,
@@ -26,11 +25,15 @@ from twisted.internet.error import (
 )
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.protocol import Protocol
-from twisted.python.failure import Failure
+
+if TYPE_CHECKING:
+    from twisted.python.failure import Failure
 
 __all__ = ["StreamClient", "dial_tcp"]
 
 _UNDER_WAY: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY}
+
+_CONNECTED: Final = {0, errno.EISCONN}
 
 _NOBODY: Final = Protocol()
 """The protocol until somebody takes the connection over: it ignores everything."""
@@ -42,17 +45,18 @@ class StreamClient(tcp.Client):
     Use it on the reactor thread.
     """
 
+    reactor: Any  # Twisted's type knows descriptors, and no time
     _landed: Deferred[StreamClient] | None = None  # who waits while it is dialled
 
     def __init__(
         self, sock: socket.socket, address: tuple[Any, ...], reactor: Any
     ) -> None:
         # Not Client's: it would make a socket, and begin to connect it.
-        tcp.Connection.__init__(self, sock, _NOBODY, reactor)  # type: ignore[no-untyped-call]  # Twisted's
+        tcp.Connection.__init__(self, sock, _NOBODY, reactor)
         self.addr = self.realAddress = address
         if len(address) > 2:
             self.addressFamily = socket.AF_INET6
-            self._addressType = tcp.address.IPv6Address
+            self._addressType = IPv6Address  # type: ignore[assignment]  # as Client does it
 
     # Dialling
 
@@ -63,45 +67,60 @@ class StreamClient(tcp.Client):
             if bind_address is not None:
                 self.socket.bind(bind_address)
         except OSError as error:
-            self._failed(ConnectBindError(error.errno, error.strerror))
+            self._fail_soon(ConnectBindError(error.errno, error.strerror))
             return landed
         try:
             number = self.socket.connect_ex(self.realAddress)
         except (OSError, OverflowError) as error:  # no address, no port
-            self._failed(ConnectError(string=str(error)))
+            self._fail_soon(ConnectError(string=str(error)))
             return landed
-        if not number:
-            self._connected()
-        elif number in _UNDER_WAY:
+        call_soon = getattr(self.reactor, "call_after_batch", None)
+        if number in _UNDER_WAY and call_soon and self._is_near:
+            # To this machine the kernel has connected it already, and says so when it
+            # is asked again: that saves a turn of the reactor, a seventh of the whole.
+            number = self.socket.connect_ex(self.realAddress)
+        if call_soon and number in _CONNECTED:
+            # Not at once: whoever dials has not seen the Deferred yet.
+            call_soon(self._connected)
+        elif number in _UNDER_WAY or number in _CONNECTED:
             # In place of the class's own, until it is connected: nothing is asked then.
             vars(self)["doWrite"] = self._finish_dialing
             self.startWriting()  # type: ignore[no-untyped-call]  # Twisted's
         else:
-            self._failed(_error_of(number))
+            self._fail_soon(_error_of(number))
         return landed
+
+    @property
+    def _is_near(self) -> bool:
+        address: str = self.realAddress[0]
+        return address.startswith("127.") or address == "::1"
+
+    def _fail_soon(self, error: Exception) -> None:
+        self.reactor.callLater(0, self._dial_failed, error)
 
     def _finish_dialing(self) -> None:
         number = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
-            self._failed(_error_of(number))
+            self._dial_failed(_error_of(number))
             return
-        del vars(self)["doWrite"]
         self._connected()
 
     def _connected(self) -> None:
+        landed, self._landed = self._landed, None
+        if landed is None:
+            return  # cancelled
         self.connected = 1
+        vars(self).pop("doWrite", None)
         # In this order: the reactor keeps the descriptor, and changes what it is for.
         self.startReading()  # type: ignore[no-untyped-call]  # Twisted's
         self.stopWriting()  # type: ignore[no-untyped-call]  # Twisted's
-        landed, self._landed = self._landed, None
-        assert landed is not None
         landed.callback(self)
 
-    def _failed(self, error: Exception) -> None:
+    def _dial_failed(self, error: Exception) -> None:
         landed, self._landed = self._landed, None
-        self._let_go()
-        assert landed is not None
-        landed.errback(error)
+        if landed is not None:  # not cancelled
+            self._let_go()
+            landed.errback(error)
 
     def _let_go(self) -> None:
         self._landed = None
@@ -131,24 +150,25 @@ class StreamClient(tcp.Client):
         if self.connected:
             # tcp.Connection's, without Failure.check, which makes six names for it.
             FileDescriptor.connectionLost(self, reason)
-            self._closeSocket(not isinstance(reason.value, ConnectionAborted))  # type: ignore[no-untyped-call]  # Twisted's
+            is_orderly = not isinstance(reason.value, ConnectionAborted)
+            self._closeSocket(is_orderly)  # type: ignore[no-untyped-call]  # Twisted's
             protocol = self.protocol
             del self.protocol, self.socket, self.fileno
             protocol.connectionLost(reason)
         elif self._landed is not None:
             # Pollers say of a connection that was refused just that it is over.
             number = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            self._failed(
+            self._dial_failed(
                 _error_of(number) if number else ConnectError(string=str(reason.value))
             )
 
     def logPrefix(self) -> str:
         """Say who logs: worked out when somebody does."""
-        return f"{self._getLogPrefix(self.protocol)},client"  # type: ignore[no-untyped-call]  # Twisted's
+        return f"{self._getLogPrefix(self.protocol)},client"
 
 
 def _error_of(number: int) -> Exception:
-    error: Exception = getConnectError((number, os.strerror(number)))  # type: ignore[no-untyped-call]  # Twisted's
+    error: Exception = getConnectError((number, os.strerror(number)))
     return error
 
 
