@@ -120,6 +120,9 @@ class Turns(Clock):
         self.writers: list[Any] = []
         self.readers: list[Any] = []
 
+    def turn(self) -> None:
+        self.advance(0)
+
     def addWriter(self, writer: Any) -> None:
         self.writers.append(writer)
 
@@ -170,6 +173,9 @@ class BatchedTurns(Turns):
     def call_after_batch(self, function: Any) -> None:
         self.soon.append(function)
 
+    def turn(self) -> None:
+        self.soon.pop()()
+
 
 class Dials(SynchronousTestCase):
     """In memory."""
@@ -178,7 +184,10 @@ class Dials(SynchronousTestCase):
         self, turns: Turns, address: str, *answers: int
     ) -> tuple[FakeSocket, Deferred[StreamClient]]:
         sock: Any = FakeSocket(*answers)
-        return sock, StreamClient(sock, (address, 1), turns).dial(None)
+        landing = StreamClient(sock, (address, 1), turns).dial(None)
+        self.assertNoResult(landing)
+        turns.turn()
+        return sock, landing
 
     def test_it_is_connected_when_it_is_writable(self) -> None:
         turns = Turns()
@@ -214,17 +223,13 @@ class Dials(SynchronousTestCase):
     def test_failure_at_once_is_told_in_the_next_turn(self) -> None:
         turns = Turns()
         _, landing = self.dial(turns, "192.0.2.1", errno.ENETUNREACH)
-        self.assertNoResult(landing)
-        turns.advance(0)
         self.failureResultOf(landing, ConnectError)
 
     def test_this_machine_is_asked_twice_and_has_connected(self) -> None:
         for address in ("127.0.0.1", "::1"):
             turns = BatchedTurns()
             _, landing = self.dial(turns, address, errno.EINPROGRESS, 0)
-            self.assertNoResult(landing)
             self.assertEqual(turns.writers, [])
-            turns.soon.pop()()
             self.successResultOf(landing)
 
     def test_this_machine_may_need_a_while_as_well(self) -> None:
@@ -239,26 +244,17 @@ class Dials(SynchronousTestCase):
         turns = BatchedTurns()
         answers = errno.EINPROGRESS, errno.ECONNREFUSED
         _, landing = self.dial(turns, "127.0.0.1", *answers)
-        turns.advance(0)
         self.failureResultOf(landing, ConnectionRefusedError)
 
-    def test_cancelled_before_its_turn_it_does_not_land(self) -> None:
-        turns = BatchedTurns()
-        sock, landing = self.dial(turns, "127.0.0.1", errno.EINPROGRESS, 0)
-        landing.cancel()
-        turns.soon.pop()()
-        self.failureResultOf(landing, CancelledError)
-        self.assertEqual((turns.readers, sock.is_open), ([], False))
+    def test_cancelled_before_its_turn_it_does_not_begin(self) -> None:
+        for turns in (Turns(), BatchedTurns()):
+            sock: Any = FakeSocket()
+            landing = StreamClient(sock, ("127.0.0.1", 1), turns).dial(None)
+            landing.cancel()
+            turns.turn()
+            self.failureResultOf(landing, CancelledError)
+            self.assertEqual((turns.readers, sock.is_open), ([], False))
 
-    def test_failure_after_a_cancel_is_for_nobody(self) -> None:
-        turns = Turns()
-        _, landing = self.dial(turns, "192.0.2.1", errno.ENETUNREACH)
-        landing.cancel()
-        self.failureResultOf(landing, CancelledError)
-        turns.advance(0)
-
-    def test_connected_at_once_is_told_when_it_is_writable(self) -> None:
-        turns = Turns()  # one that has no call_after_batch
-        _, landing = self.dial(turns, "127.0.0.1", 0)
-        turns.writers[0].doWrite()
+    def test_connected_at_once_it_lands_at_once(self) -> None:
+        _, landing = self.dial(Turns(), "192.0.2.1", 0)
         self.successResultOf(landing)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet import tcp
@@ -63,40 +64,46 @@ class StreamClient(tcp.Client):
     def dial(self, bind_address: tuple[str, int] | None) -> Deferred[StreamClient]:
         """Connect: see dial_tcp."""
         landed = self._landed = Deferred(lambda _: self._let_go())
+        # Not at once: whoever dials has not seen the Deferred yet, and what else ends
+        # in this turn of the reactor should be closed before more is opened.
+        call_soon = getattr(self.reactor, "call_after_batch", None)
+        if call_soon is None:
+            self.reactor.callLater(0, self._connect, bind_address)
+        else:
+            call_soon(partial(self._connect, bind_address))
+        return landed
+
+    def _connect(self, bind_address: tuple[str, int] | None) -> None:
+        if self._landed is None:
+            return  # cancelled
         try:
             if bind_address is not None:
                 self.socket.bind(bind_address)
         except OSError as error:
-            self._fail_soon(ConnectBindError(error.errno, error.strerror))
-            return landed
+            self._dial_failed(ConnectBindError(error.errno, error.strerror))
+            return
         try:
             number = self.socket.connect_ex(self.realAddress)
+            if number in _UNDER_WAY and self._is_near:
+                # To this machine the kernel has connected it already, and says so when
+                # it is asked again: that saves a turn of the reactor.
+                number = self.socket.connect_ex(self.realAddress)
         except (OSError, OverflowError) as error:  # no address, no port
-            self._fail_soon(ConnectError(string=str(error)))
-            return landed
-        call_soon = getattr(self.reactor, "call_after_batch", None)
-        if number in _UNDER_WAY and call_soon and self._is_near:
-            # To this machine the kernel has connected it already, and says so when it
-            # is asked again: that saves a turn of the reactor, a seventh of the whole.
-            number = self.socket.connect_ex(self.realAddress)
-        if call_soon and number in _CONNECTED:
-            # Not at once: whoever dials has not seen the Deferred yet.
-            call_soon(self._connected)
-        elif number in _UNDER_WAY or number in _CONNECTED:
+            self._dial_failed(ConnectError(string=str(error)))
+            return
+        if number in _CONNECTED:
+            self._connected()
+        elif number in _UNDER_WAY:
             # In place of the class's own, until it is connected: nothing is asked then.
             vars(self)["doWrite"] = self._finish_dialing
             self.startWriting()  # type: ignore[no-untyped-call]  # Twisted's
         else:
-            self._fail_soon(_error_of(number))
-        return landed
+            self._dial_failed(_error_of(number))
 
     @property
     def _is_near(self) -> bool:
         address: str = self.realAddress[0]
         return address.startswith("127.") or address == "::1"
-
-    def _fail_soon(self, error: Exception) -> None:
-        self.reactor.callLater(0, self._dial_failed, error)
 
     def _finish_dialing(self) -> None:
         number = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -107,8 +114,7 @@ class StreamClient(tcp.Client):
 
     def _connected(self) -> None:
         landed, self._landed = self._landed, None
-        if landed is None:
-            return  # cancelled
+        assert landed is not None
         self.connected = 1
         vars(self).pop("doWrite", None)
         # In this order: the reactor keeps the descriptor, and changes what it is for.
@@ -118,9 +124,9 @@ class StreamClient(tcp.Client):
 
     def _dial_failed(self, error: Exception) -> None:
         landed, self._landed = self._landed, None
-        if landed is not None:  # not cancelled
-            self._let_go()
-            landed.errback(error)
+        assert landed is not None
+        self._let_go()
+        landed.errback(error)
 
     def _let_go(self) -> None:
         self._landed = None
