@@ -36,7 +36,6 @@ TESTED_ELSEWHERE = {
     "app/verbs": "app/test_app.py",
     "client/exchange": "client/test_client.py",  # seen through calls and connections
     "client/pool_facts": "client/test_slots.py",
-    "client/stream_client": "client/test_dialing.py",  # on real sockets
     "client/wire": "client/test_connection.py",  # the other half of a connection
     "protocol/http1_client": "protocol/test_http1.py",  # both sides, face to face
     "protocol/http1_server": "protocol/test_http1.py",

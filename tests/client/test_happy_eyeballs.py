@@ -37,6 +37,19 @@ class RaceTests(SynchronousTestCase):
         self.attempts[A].callback("a")
         self.assertEqual(self.successResultOf(outcome), "a")
 
+    def test_only_address_that_fails_is_told_with_its_port(self) -> None:
+        outcome = self.race(A)
+        self.attempts[A].errback(OSError("refused"))
+        error = self.failureResultOf(outcome, ConnectFailed).value
+        self.assertIn(f"{A} port 80: refused", str(error))
+        self.assertIsInstance(error.__cause__, OSError)
+
+    def test_cancel_of_the_only_address_is_no_failure_of_it(self) -> None:
+        outcome = self.race(A)
+        outcome.cancel()
+        self.failureResultOf(outcome, CancelledError)
+        self.assertEqual(self.cancelled, [A])
+
     def test_next_is_tried_beside_the_first_after_a_while(self) -> None:
         outcome = self.race(A, B)
         self.clock.advance(ATTEMPT_DELAY - 0.01)

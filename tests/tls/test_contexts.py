@@ -84,6 +84,20 @@ class TestContexts:
         contexts.clear()
         assert contexts.creator_for("a", 1, policy)._context is not first._context
 
+    def test_what_was_made_for_a_server_serves_its_next_connections(
+        self, ca: str
+    ) -> None:
+        contexts = ClientContexts()
+        policy = TLSPolicy(verify=ca)
+        first = contexts.creator_for("a.test", 443, policy)
+        assert contexts.creator_for("a.test", 443, TLSPolicy(verify=ca)) is first
+        assert contexts.creator_for("a.test", 444, policy) is not first
+        assert contexts.creator_for("b.test", 443, policy).name.text == "b.test"
+        for number in range(1000):
+            contexts.creator_for("a.test", 1000 + number, policy)
+        assert len(contexts._contexts[policy].creators) == 1000
+        assert contexts.creator_for("a.test", 443, policy) is not first
+
     def test_only_so_many_contexts_are_kept(self, ca: str) -> None:
         contexts = ClientContexts()
         first = contexts.creator_for("a", 1, TLSPolicy(verify=ca))._context

@@ -11,7 +11,14 @@ from OpenSSL import SSL
 
 from httpx_tw.tls import openssl_sessions
 from httpx_tw.tls.contexts import ClientContexts, TLSPolicy
-from httpx_tw.tls.openssl_sessions import copy_session, find, offer_session, was_resumed
+from httpx_tw.tls.openssl_sessions import (
+    copy_session,
+    find,
+    info_watcher,
+    offer_session,
+    still_has,
+    was_resumed,
+)
 from tests.tls.handshakes import Pair, connect, server_context
 from tests.tls.issuing import authority
 
@@ -192,3 +199,39 @@ class TestGroups:
         assert pair.is_resumed
         again = creator.clientConnectionForTLS(None)
         assert hello_of(again)[1] == [0x17]
+
+
+def test_a_resumed_session_is_the_one_offered_until_there_is_a_new_ticket(
+    tmp_path: Path,
+) -> None:
+    policy = TLSPolicy(verify=authority().write_certificate(tmp_path / "ca.pem"))
+    server = server_context(authority().issue("localhost"), "1.2")
+    der = copy_session(connect(ClientContexts(), server, policy).client)
+    assert der is not None
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_max_proto_version(SSL.TLS1_2_VERSION)
+    connection = SSL.Connection(context)
+    offered = offer_session(connection, der)
+    Pair(connection, server).shake_hands()
+    assert was_resumed(connection)
+    assert still_has(connection, offered)
+    assert copy_session(connection) == der
+    other = SSL.Connection(context)
+    Pair(other, server).shake_hands()
+    assert not still_has(other, offered)
+
+
+def test_what_happens_is_told_with_or_without_the_short_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[tuple[SSL.Connection, int, int]] = []
+    watchers = [info_watcher(lambda *event: told.append(event))]
+    monkeypatch.setattr(openssl_sessions, "_lib", SimpleNamespace())
+    watchers.append(info_watcher(lambda *event: told.append(event)))
+    for watch in watchers:
+        connection = fresh()
+        watch(connection)
+        Pair(connection, server_context(authority().issue("localhost"))).shake_hands()
+        assert {found for found, _, _ in told} == {connection}
+        assert any(where == SSL.SSL_CB_HANDSHAKE_DONE for _, where, _ in told)
+        told.clear()

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from typing import Protocol as TypingProtocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHandshakeListener, ISSLTransport
+from twisted.internet.interfaces import (
+    IHandshakeListener,
+    IReactorFDSet,
+    ISSLTransport,
+)
 from twisted.internet.protocol import (
     ClientFactory,
     Factory,
@@ -22,10 +26,10 @@ from httpx_tw.client.happy_eyeballs import first_of, interleaved
 from httpx_tw.client.negotiating import negotiate, take_over
 from httpx_tw.client.response import ConnectionFacts, TLSFacts
 from httpx_tw.client.socks import SocksHandshake
-from httpx_tw.client.stream_client import connect_tcp
 from httpx_tw.client.timing import DialTimes
 from httpx_tw.client.tunnels import ConnectHandshake
 from httpx_tw.errors import ConnectFailed, HTTPXError
+from httpx_tw.transport.stream_client import StreamClient, dial_tcp
 from httpx_tw.transport.tls_upgrade import start_tls
 from httpx_tw.workers.disk import DiskThreads
 
@@ -71,6 +75,7 @@ class Dialer:
     def __init__(self, reactor: Any, contexts: ClientContexts | None = None) -> None:
         self._reactor = reactor
         self._contexts = contexts
+        self._is_direct = IReactorFDSet.providedBy(reactor)  # IOCP is not
         self._disk = DiskThreads(reactor)
         self.addresses = AddressCache(reactor)
 
@@ -145,7 +150,9 @@ class Dialer:
         if key.uds is not None:
             transport = await self._connected_to_path(key.uds)
         else:
-            addresses = await self.addresses.addresses_of(host)
+            addresses = self.addresses.at_hand(host)
+            if addresses is None:
+                addresses = await self.addresses.addresses_of(host)
             times.resolved = self._reactor.seconds()
             transport = await self._connected_to(key, addresses, port)
         times.connected = self._reactor.seconds()
@@ -153,23 +160,17 @@ class Dialer:
 
     async def _connected_to(self, key: PoolKey, addresses: list[str], port: int) -> Any:
         bind = None if key.local_address is None else (key.local_address, 0)
-        is_for_tls = key.tls is not None or (
-            key.via is not None and key.via.proxy.scheme == "https"
-        )
 
         def attempt(address: str) -> Deferred[Any]:
+            if self._is_direct:
+                return dial_tcp(self._reactor, address, port, bind)
             factory = _LandingFactory()
-            # For TLS exactly the stock transport: only that one takes TLS over.
-            connect = self._reactor.connectTCP if is_for_tls else self._connect_tcp
-            factory.connector = connect(address, port, factory, None, bind)
+            factory.connector = self._reactor.connectTCP(
+                address, port, factory, None, bind
+            )
             return factory.landed
 
         return await first_of(interleaved(addresses), attempt, self._reactor, port)
-
-    def _connect_tcp(
-        self, address: str, port: int, factory: Any, _: None, bind: Any
-    ) -> IConnector:
-        return connect_tcp(self._reactor, address, port, factory, bind)
 
     async def _connected_to_path(self, path: str) -> Any:
         factory = _LandingFactory()
@@ -332,6 +333,12 @@ def facts_of(
     tls = None
     if ISSLTransport.providedBy(transport):
         tls = _tls_facts_of(transport)
+    if isinstance(transport, StreamClient) and len(transport.realAddress) == 2:
+        # IPv4: the same without two objects of Twisted that check what they are given.
+        peer, local = transport.realAddress, transport.socket.getsockname()
+        return ConnectionFacts(
+            peer=peer, local=local, tls=tls, dialing=dialing, disk=disk
+        )
     return ConnectionFacts(
         peer=_address_of(transport.getPeer()),
         local=_pair_of(transport.getHost()),

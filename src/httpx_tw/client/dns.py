@@ -45,11 +45,9 @@ class AddressCache:
 
         :raises NameNotResolved: it has none, or nobody could be asked.
         """
-        if isIPAddress(host) or isIPv6Address(host):
-            return succeed([host])
-        kept = self._found.get(host)
-        if kept is not None and self._reactor.seconds() < kept[0]:
-            return succeed(list(kept[1]))
+        known = self.at_hand(host)
+        if known is not None:
+            return succeed(known)
         question = self._asked.get(host)
         is_new = question is None
         if question is None:
@@ -58,6 +56,15 @@ class AddressCache:
         if is_new:
             self._reactor.nameResolver.resolveHostName(question, host)
         return answer
+
+    def at_hand(self, host: str) -> list[str] | None:
+        """Return what addresses_of would at once; None: it has to ask first."""
+        if isIPAddress(host) or isIPv6Address(host):
+            return [host]
+        kept = self._found.get(host)
+        if kept is not None and self._reactor.seconds() < kept[0]:
+            return list(kept[1])
+        return None
 
     def clear(self) -> None:
         """Forget what was found."""

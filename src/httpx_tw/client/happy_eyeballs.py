@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from httpx_tw.errors import ConnectFailed
@@ -25,6 +25,8 @@ def interleaved(addresses: Sequence[str]) -> list[str]:
 
     The kind of the first, which the resolver likes best, is first.
     """
+    if len(addresses) == 1:
+        return list(addresses)
     sixes = [address for address in addresses if ":" in address]
     fours = [address for address in addresses if ":" not in address]
     first, second = (sixes, fours) if ":" in addresses[0] else (fours, sixes)
@@ -48,9 +50,28 @@ def first_of(
     :param port: for the message of the error.
     :raises ConnectFailed: when all have failed; its cause is the first failure.
     """
+    if len(addresses) == 1:  # the usual case, and no race
+        (address,) = addresses
+        return attempt(address).addErrback(_nobody_else, address, port)
     race = _Race(addresses, attempt, clock, port)
     race.start_next()
     return race.outcome
+
+
+def _nobody_else(failure: Failure, address: str, port: int) -> Failure:
+    if failure.check(CancelledError):
+        return failure
+    assert failure.value is not None
+    return Failure(_all_failed([(address, failure.value)], port))
+
+
+def _all_failed(
+    failures: Sequence[tuple[str, BaseException]], port: int
+) -> ConnectFailed:
+    tried = "; ".join(f"{address} port {port}: {error}" for address, error in failures)
+    error = ConnectFailed(f"no connection could be made to {tried}")
+    error.__cause__ = failures[0][1]
+    return error
 
 
 class _Race:
@@ -103,13 +124,7 @@ class _Race:
             self.start_next()
         elif not self._running:
             self._stop()
-            tried = "; ".join(
-                f"{address} port {self._port}: {error}"
-                for address, error in self._failures
-            )
-            error = ConnectFailed(f"no connection could be made to {tried}")
-            error.__cause__ = self._failures[0][1]
-            self.outcome.errback(Failure(error))
+            self.outcome.errback(Failure(_all_failed(self._failures, self._port)))
 
     def _stop(self) -> None:
         self._is_over = True

@@ -141,6 +141,7 @@ class RequestMaker:
         ]
         self._names = frozenset(name.lower() for name, _ in self._fields)
         self._urls: dict[str, URL] = {}
+        self._keys: dict[tuple[str, str, int], PoolKey] = {}
 
     def url(self, text: str, params: FieldsInput = None) -> URL:
         """Return the URL that *text* means for this client.
@@ -191,6 +192,15 @@ class RequestMaker:
             url = replace(url, userinfo=None)
         return Draft(method, url, fields, body, cookies, auth, limit, names)
 
+    def _key_for(self, url: URL) -> PoolKey:
+        place = (url.scheme, url.host, url.port)
+        key = self._keys.get(place)
+        if key is None:
+            if len(self._keys) >= _URLS_REMEMBERED:
+                self._keys.clear()
+            key = self._keys[place] = self._route.key_for(url)
+        return key
+
     def finish(self, draft: Draft, now: float) -> OutgoingRequest:
         """Return *draft* as it is to be sent now, with cookies and credentials.
 
@@ -210,7 +220,7 @@ class RequestMaker:
                 (name.encode("ascii"), checked_value(value))
                 for name, value in draft.auth.apply(draft.auth_request)
             ]
-        key = self._route.key_for(url)
+        key = self._key_for(url)
         target = None
         if key.via is not None and not key.via.is_tunnel:
             # RFC 9112 section 3.2.2: absolute-form.
@@ -287,6 +297,8 @@ def content_from(
 
     :raises ConfigurationError: when there are two, or one that cannot be sent.
     """
+    if content is data is json is files is None:  # nearly every GET
+        return None
     if sum(each is not None for each in (content, json, files)) > 1 or (
         data is not None and (content is not None or json is not None)
     ):
@@ -298,8 +310,6 @@ def content_from(
         return _multipart(data, files)
     if content is not None:
         return as_content(content), getattr(content, "content_type", None)
-    if data is None:
-        return None
     if isinstance(data, str | bytes | bytearray | memoryview) or hasattr(data, "read"):
         return as_content(data), None
     form: Any = data

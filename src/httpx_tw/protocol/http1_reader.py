@@ -312,7 +312,9 @@ class ResponseHeadParser:
             if size == 10:
                 key = name.lower()
                 if key == b"connection":
-                    if value != b"keep-alive" or not is_http11:
+                    if value == b"close":
+                        keep_alive = False  # whatever other options there are
+                    elif value != b"keep-alive" or not is_http11:
                         keep_alive = _wants_keep_alive(fields, is_http11=is_http11)
                 elif key == b"set-cookie":
                     sets_cookies = True

@@ -18,7 +18,13 @@ from twisted.logger import Logger
 
 from httpx_tw.errors import CertificateRejected, HandshakeFailed
 from httpx_tw.tls.identity import check_name, complaint_of, pin_of, valid_until
-from httpx_tw.tls.openssl_sessions import copy_session, offer_session, was_resumed
+from httpx_tw.tls.openssl_sessions import (
+    copy_session,
+    info_watcher,
+    offer_session,
+    still_has,
+    was_resumed,
+)
 from httpx_tw.tls.sessions import MAX_PER_KEY, StoredSession
 
 if TYPE_CHECKING:
@@ -104,6 +110,9 @@ def _something_happened(connection: SSL.Connection, where: int, value: int) -> N
         _log.failure("while looking at what TLS does")
 
 
+_watch = info_watcher(_something_happened)
+
+
 class ClientConnection(SSL.Connection):
     """An OpenSSL connection of a client, over memory or a socket.
 
@@ -120,15 +129,17 @@ class ClientConnection(SSL.Connection):
         self._refusal: _Refused | None = None
         self._is_established = False
         self._received: list[StoredSession] = []
+        self._offered_as: Any = None
         self._resumed: StoredSession | None = None
         self._offered = self._offer()
 
     def _offer(self) -> StoredSession | None:
         expected = self._expected
         session = expected.sessions.get_session(expected.key)
-        if session is None or not offer_session(self, session.der, session.group):
+        if session is None:
             return None
-        return session
+        self._offered_as = offer_session(self, session.der, session.group)
+        return None if self._offered_as is None else session
 
     # The handshake
 
@@ -191,8 +202,10 @@ class ClientConnection(SSL.Connection):
             raise _as_refusal(error) from error
         self._is_established = True
         # Only now: in the handshake it would be called 15 times, to no purpose.
-        self.set_info_callback(_something_happened)
-        if self.get_protocol_version() < SSL.TLS1_3_VERSION:
+        _watch(self)
+        if self.get_protocol_version() < SSL.TLS1_3_VERSION and not (
+            self._resumed is not None and still_has(self, self._offered_as)
+        ):
             self._keep_session()
 
     def _check_resumed(self) -> None:

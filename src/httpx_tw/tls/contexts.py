@@ -40,6 +40,9 @@ nothing better, as Python's ssl. The suites of TLS 1.3 are all sound: OpenSSL's 
 _MAX_CONTEXTS: Final = 32
 """Contexts kept: with the platform's trust each has 780 KiB."""
 
+_MAX_CREATORS: Final = 1000
+"""Servers remembered of one policy; as many as there are sessions."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLSPolicy:
@@ -148,7 +151,7 @@ class ClientContexts:
 
     def __init__(self, sessions: TlsSessionPool | None = None) -> None:
         self.sessions = TlsSessionPool() if sessions is None else sessions
-        self._contexts: OrderedDict[TLSPolicy, tuple[SSL.Context, str]] = OrderedDict()
+        self._contexts: OrderedDict[TLSPolicy, _Prepared] = OrderedDict()
 
     def creator_for(
         self, host: str, port: int, policy: TLSPolicy | None = None
@@ -165,16 +168,21 @@ class ClientContexts:
         policy = _DEFAULT if policy is None else policy
         found = self._contexts.get(policy)
         if found is None:
-            found = _make_context(policy), _digest_of(policy)
+            found = _Prepared(_make_context(policy), _digest_of(policy))
             self._contexts[policy] = found
             if len(self._contexts) > _MAX_CONTEXTS:
                 self._contexts.popitem(last=False)
         else:
             self._contexts.move_to_end(policy)
-        context, settings = found
-        name = PeerName.of(policy.server_hostname or host)
-        key = SessionKey(name.text, port, settings)
-        return ClientCreator(context, policy, name, key, self.sessions)
+        creator = found.creators.get((host, port))
+        if creator is None:
+            name = PeerName.of(policy.server_hostname or host)
+            key = SessionKey(name.text, port, found.settings)
+            creator = ClientCreator(found.context, policy, name, key, self.sessions)
+            if len(found.creators) == _MAX_CREATORS:
+                found.creators.popitem(last=False)
+            found.creators[host, port] = creator
+        return creator
 
     def clear(self) -> None:
         """Forget the contexts: the files are read again when they are next needed."""
@@ -184,6 +192,18 @@ class ClientContexts:
         """Forget the contexts, and have the sessions written to their file, if any."""
         self.clear()
         self.sessions.save()
+
+
+class _Prepared:
+    """What the connections of one policy share."""
+
+    __slots__ = ("context", "creators", "settings")
+
+    def __init__(self, context: SSL.Context, settings: str) -> None:
+        self.context = context
+        self.settings = settings
+        # By host and port, the oldest first: to read a name takes 8 µs.
+        self.creators: OrderedDict[tuple[str, int], ClientCreator] = OrderedDict()
 
 
 @implementer(IOpenSSLClientConnectionCreator)

@@ -19,7 +19,15 @@ from OpenSSL import SSL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["AVAILABLE", "copy_session", "find", "offer_session", "was_resumed"]
+__all__ = [
+    "AVAILABLE",
+    "copy_session",
+    "find",
+    "info_watcher",
+    "offer_session",
+    "still_has",
+    "was_resumed",
+]
 
 _NAMES: Final = (
     "SSL_get_session",
@@ -98,31 +106,40 @@ def copy_session(connection: SSL.Connection) -> bytes | None:
     return bytes(_ffi.buffer(room, size))
 
 
-def offer_session(connection: SSL.Connection, der: bytes, group: int = 0) -> bool:
+def offer_session(connection: SSL.Connection, der: bytes, group: int = 0) -> Any:
     """Have the handshake of *connection*, not begun, offer the session to the server.
 
-    False when OpenSSL cannot use it; then the handshake will be a full one.
+    Return what ``still_has`` knows it by; None when OpenSSL cannot use it: then the
+    handshake will be a full one.
 
     :param group: of the key exchange that the server chose for the session: the key for
         it alone is sent along. 0: not known, so OpenSSL guesses.
     """
     if not AVAILABLE:
-        return False
+        return None
     room = _ffi.new("unsigned char[]", der)
     session = _lib.d2i_SSL_SESSION(
         _ffi.NULL, _ffi.new("unsigned char **", room), len(der)
     )
     if session == _ffi.NULL:
         _clear_errors()
-        return False
+        return None
     offered = _lib.SSL_set_session(connection._ssl, session)  # noqa: SLF001  # see above
     _lib.SSL_SESSION_free(session)  # the connection holds one of its own
     if offered != 1:
         _clear_errors()
-        return False
+        return None
     if group in _GROUPS and not _send_key_for(connection, group):
         _clear_errors()  # an OpenSSL before 3.5, which has no stars
-    return True
+    return session
+
+
+def still_has(connection: SSL.Connection, offered: Any) -> bool:
+    """Whether what *connection* has resumed is no other than it was when *offered*.
+
+    With a new ticket OpenSSL replaces it. Only after a handshake that has resumed.
+    """
+    return bool(_lib.SSL_get_session(connection._ssl) == offered)  # noqa: SLF001  # see above
 
 
 def _send_key_for(connection: SSL.Connection, group: int) -> bool:
@@ -134,6 +151,32 @@ def _send_key_for(connection: SSL.Connection, group: int) -> bool:
 def was_resumed(connection: SSL.Connection) -> bool:
     """Whether the handshake, which is over, has resumed a session."""
     return AVAILABLE and bool(_lib.SSL_session_reused(connection._ssl))  # noqa: SLF001  # see above
+
+
+def info_watcher(
+    callback: Callable[[SSL.Connection, int, int], None],
+) -> Callable[[SSL.Connection], None]:
+    """Return what has *callback* told of all that happens to a connection.
+
+    As Connection.set_info_callback, which compiles an entry from C into Python for each
+    connection anew: here there is one for all. *callback* must not raise.
+    """
+    set_callback = getattr(_lib, "SSL_set_info_callback", None)
+    if set_callback is None:
+        return lambda connection: connection.set_info_callback(callback)
+    connections = SSL.Connection._reverse_mapping  # noqa: SLF001  # see above
+
+    def happened(ssl: Any, where: int, value: int) -> None:
+        callback(connections[ssl], where, value)
+
+    entry = _ffi.callback("void (*)(const SSL *, int, int)", happened)
+
+    def watch(connection: SSL.Connection) -> None:
+        # It keeps the entry alive, as pyOpenSSL has it.
+        connection._info_callback = entry  # noqa: SLF001  # see above
+        set_callback(connection._ssl, entry)  # noqa: SLF001  # see above
+
+    return watch
 
 
 def _clear_errors() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 import socket
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from OpenSSL.SSL import Error, WantReadError, WantWriteError, ZeroReturnError
@@ -48,6 +49,8 @@ class Stage(enum.IntEnum):
 
 _OPEN: Final = Stage.OPEN
 
+_DONE: Final = Failure(CONNECTION_DONE)  # one for all, as Twisted has it
+
 
 class TLSEnding(tcp.Connection):
     """The part of TLSStream that ends it. See there for what is public."""
@@ -55,6 +58,10 @@ class TLSEnding(tcp.Connection):
     reactor: Any  # Twisted's type knows descriptors, and no time
     close_timeout = CLOSE_TIMEOUT
     """Seconds to wait for the peer's goodbye after ours; 0: do not wait."""
+
+    peer_ends_first = False
+    """Its goodbye has come, most likely, when we say ours: look at once. Else that is
+    a system call for nothing."""
 
     _stage = Stage.HANDSHAKE
     _connection: Connection | None = None
@@ -107,11 +114,12 @@ class TLSEnding(tcp.Connection):
         if self._writeDisconnected:
             self._end_soon(CONNECTION_DONE)
             return
-        self.stopReading()
-        if not self._is_anything_queued and self.producer is None:
-            why = self._say_goodbye()
-            if why is not None:
-                self._end_soon(why)
+        if self._is_anything_queued or self.producer is not None:
+            self.stopReading()
+            return
+        why = self._say_goodbye()
+        if why is not None:
+            self._end_soon(why)
 
     def _postLoseConnection(self) -> Exception | None:
         """Called by doWrite when we are disconnecting and all is sent."""
@@ -124,6 +132,7 @@ class TLSEnding(tcp.Connection):
             peer_has_ended = self._records.shutdown()
         except WantWriteError:
             self._when_writable(self._say_goodbye)
+            self.stopReading()
             self.startWriting()
             self._set_close_deadline()
             return None
@@ -131,6 +140,10 @@ class TLSEnding(tcp.Connection):
             return CONNECTION_LOST
         if peer_has_ended or not self.close_timeout:
             return CONNECTION_DONE
+        if self.peer_ends_first:
+            why = self._await_goodbye()
+            if why is not None:
+                return why
         self._end_output()
         self._when_readable(self._await_goodbye)
         self.startReading()
@@ -172,7 +185,14 @@ class TLSEnding(tcp.Connection):
         self.stopReading()
         self.stopWriting()
         self._cancel_deadline()
-        self._deadline = self.reactor.callLater(0, self.connectionLost, Failure(why))
+        reason = _DONE if why is CONNECTION_DONE else Failure(why)
+        # By our reactors at the end of this event: a timer costs four times as much. If
+        # the connection is lost before, it is not lost again.
+        call_soon = getattr(self.reactor, "call_after_batch", None)
+        if call_soon is None:
+            self._deadline = self.reactor.callLater(0, self.connectionLost, reason)
+        else:
+            call_soon(partial(self.connectionLost, reason))
 
     def _closeWriteConnection(self) -> Any:
         """Say goodbye and read on: called by doWrite after ``loseWriteConnection``."""

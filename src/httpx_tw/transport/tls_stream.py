@@ -68,6 +68,7 @@ class TLSStream(TLSEnding):
     """Where Twisted's connection creators look for ``wrappedFactory``."""
 
     _is_paused = False  # by the application
+    _waits_to_write = False  # for the handshake
     _clear_text = b""  # written before TLS was started, not sent yet
 
     # Beginning, by who makes it
@@ -114,13 +115,15 @@ class TLSStream(TLSEnding):
     def _shake_hands(self) -> Exception | None:
         """Take the handshake as far as it goes: doRead and doWrite until it is done."""
         if self._clear_text and not self._clear_text_left():
+            self._waits_to_write = True
             self.startWriting()
             return None
         try:
             self._records.handshake()
         except WantReadError:
-            self.stopWriting()
+            self._write_no_more()
         except WantWriteError:
+            self._waits_to_write = True
             self.startWriting()
         except Error as error:
             return self._failed(error)
@@ -129,6 +132,11 @@ class TLSStream(TLSEnding):
             if self._stage is Stage.HANDSHAKE:
                 self._handshake_completed()
         return None
+
+    def _write_no_more(self) -> None:
+        if self._waits_to_write:  # to ask the reactor costs five calls
+            self._waits_to_write = False
+            self.stopWriting()
 
     def _clear_text_left(self) -> bool:
         """Send what was written before TLS was started; whether all of it is gone."""
@@ -146,7 +154,7 @@ class TLSStream(TLSEnding):
         self._when_writable(None)
         self._cancel_deadline()
         self._stage = Stage.OPEN
-        self.stopWriting()
+        self._write_no_more()
         if self._is_paused or self.disconnecting:
             self.stopReading()
         if self._is_anything_queued or self._is_pulled or self._writeDisconnecting:

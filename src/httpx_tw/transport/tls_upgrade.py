@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import tcp
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from httpx_tw.transport.stream_client import StreamClient
 from httpx_tw.transport.stream_server import StreamServer
 from httpx_tw.transport.tls_client import TLSClient
 from httpx_tw.transport.tls_ending import CLOSE_TIMEOUT
@@ -21,10 +22,18 @@ if TYPE_CHECKING:
 
 __all__ = ["start_tls", "try_start_tls"]
 
+
+class _TLSStreamClient(TLSStream, StreamClient):
+    """What a StreamClient becomes."""
+
+    peer_ends_first = True  # a client closes what the server closes, or has closed
+
+
 # What a plain transport becomes: exactly these, a subclass may do things of its own.
 _WITH_TLS: dict[type, type[TLSStream]] = {
     tcp.Client: TLSClient,
     tcp.Server: TLSServer,
+    StreamClient: _TLSStreamClient,
     StreamServer: TLSServer,
 }
 
@@ -43,8 +52,8 @@ def start_tls(
 
     What was written before leaves unencrypted, and first. The transport remains the
     same object, with its protocol, its producer and its place in the reactor. A stock
-    TCP transport, or one of a StreamPort, becomes a direct one; any other gets
-    Twisted's TLS, without deadlines.
+    TCP transport, one of a StreamPort or of dial_tcp becomes a direct one; any other
+    gets Twisted's TLS, without deadlines.
 
     :param creator: an IOpenSSLClientConnectionCreator or
         IOpenSSLServerConnectionCreator, as its side wants.
