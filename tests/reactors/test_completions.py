@@ -88,6 +88,24 @@ class CompletionsTests(SynchronousTestCase):
         assert [what for _, what in events][1:] == [-errno.ECANCELED]
         assert len(events[0][1]) == 3
 
+    def test_bytes_behind_the_news_of_another_are_a_piece_of_their_own(self) -> None:
+        (ours, _), (other, _) = self.pair(), self.pair()
+        number, another = (
+            self.completions.receive(ours),
+            self.completions.receive(other),
+        )
+        more = HAS_BUFFER | HAS_MORE
+        events, _ = self.completions._sorted_out(
+            [
+                (number, 1, more),
+                (number, 1, more | 1 << 16),
+                (another, 0, 0),
+                (number, 1, more | 2 << 16),
+            ]
+        )
+        assert [owner for owner, _ in events] == [ours, other, ours]
+        assert [type(what) for _, what in events] == [bytes, int, bytes]
+
     def test_an_end_that_brings_a_buffer_gives_it_back(self) -> None:
         # As kernels before 6.4 do.
         ours, _ = self.pair()

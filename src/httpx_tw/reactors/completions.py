@@ -205,6 +205,7 @@ class Completions:
                 self._fell_short(number & _NUMBER, result)
             elif number:
                 self._queue_result(events, number, result, flags)
+                previous = 0  # what comes next does not follow its bytes any more
         if has_joins:
             events = [
                 (owner, b"".join(result) if type(result) is list else result)
