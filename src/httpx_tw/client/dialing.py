@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from typing import Protocol as TypingProtocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import (
-    IHandshakeListener,
-    IReactorFDSet,
-    ISSLTransport,
-)
+from twisted.internet.interfaces import IHandshakeListener, ISSLTransport
+from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import (
     ClientFactory,
     Factory,
@@ -75,7 +72,8 @@ class Dialer:
     def __init__(self, reactor: Any, contexts: ClientContexts | None = None) -> None:
         self._reactor = reactor
         self._contexts = contexts
-        self._is_direct = IReactorFDSet.providedBy(reactor)  # IOCP is not
+        # IOCP is not; nor is one in memory, though it says that it watches descriptors.
+        self._is_direct = isinstance(reactor, PosixReactorBase)
         self._disk = DiskThreads(reactor)
         self.addresses = AddressCache(reactor)
 
