@@ -179,6 +179,7 @@ def run(row: Row, python: Path, port: int, session: Session) -> None:
         str(wanted["in_flight"]), *client.arguments,
     ]  # fmt: skip
     environment = {**os.environ}
+    environment.pop("SSL_CERT_FILE", None)  # the programs take it for HTTPS
     if not client.is_peer:
         environment["PYTHONPATH"] = str(SOURCE)
     if wanted["tls"]:
