@@ -33,6 +33,7 @@ class FakeServer:
     limits = Limits(max_connections=0, max_body=0)
     timeouts = Timeouts(handler=0)
     certificates = None
+    serves_tls = False
 
     def __init__(self) -> None:
         self.starting: Deferred[int] | None = None
