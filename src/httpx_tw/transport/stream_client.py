@@ -24,8 +24,9 @@ from twisted.internet.error import (
     ConnectionAborted,
     getConnectError,
 )
-from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.protocol import Protocol
+
+from httpx_tw.transport.stream_server import StreamServer
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
@@ -138,18 +139,7 @@ class StreamClient(tcp.Client):
 
     # Called by the reactor
 
-    def doRead(self) -> Any:
-        """Read once, and hand over what came."""
-        try:
-            data = self.socket.recv(self.bufferSize)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return CONNECTION_LOST
-        if not data:
-            return CONNECTION_DONE
-        self.protocol.dataReceived(data)
-        return None
+    doRead = StreamServer.doRead  # it asks for nothing that is a server's
 
     def connectionLost(self, reason: Failure) -> None:
         """End the dial, or tell the protocol."""
