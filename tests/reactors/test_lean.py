@@ -282,6 +282,83 @@ class LeanContract(Base):
         assert context.get(log.ILogContext) == before
         self.flushLoggedErrors()
 
+    # The loop
+
+    def run_loop(self) -> None:
+        """Run it until somebody calls ``stop_loop``, with nothing around it."""
+        self.reactor._started = self.reactor.running = True
+        self.reactor.mainLoop()
+
+    def stop_loop(self) -> None:
+        self.reactor._started = self.reactor.running = False
+
+    def test_between_events_a_log_says_what_it_says_outside(self) -> None:
+        events: list[dict[str, Any]] = []
+        log.addObserver(events.append)
+        self.addCleanup(log.removeObserver, events.append)
+
+        def read() -> None:
+            self.reactor.removeReader(reader)
+            log.msg("read", seen=context.get("who"))
+            self.reactor.callLater(0, timed)
+
+        def timed() -> None:
+            log.msg("timed", seen=context.get("who"))
+            self.stop_loop()
+
+        reader = self.scripted(doRead=read)
+        self.reactor.addReader(reader)
+        context.call(
+            {log.ILogContext: {"isError": 0, "system": "around"}, "who": "me"},
+            self.run_loop,
+        )
+        said = [(e["system"], e["seen"]) for e in events if "seen" in e]
+        assert said == [("scripted", "me"), ("around", "me")]
+
+    def test_when_the_loop_is_over_its_context_is(self) -> None:
+        before = context.get(log.ILogContext)
+        self.reactor.callLater(0, self.stop_loop)
+        self.run_loop()
+        assert context.get(log.ILogContext) is before
+
+    def test_a_turn_that_fails_is_logged_and_the_loop_goes_on(self) -> None:
+        turns: list[float | None] = []
+
+        def fail_once(delay: float | None) -> None:
+            turns.append(delay)
+            if len(turns) == 2:
+                self.stop_loop()
+            else:
+                raise ZeroDivisionError
+
+        self.patch(self.reactor, "doIteration", fail_once)
+        self.run_loop()
+        assert turns == [None, None]
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
+
+    def test_it_waits_as_long_as_nothing_is_due(self) -> None:
+        delays: list[float | None] = []
+        now = [100.0]
+        self.patch(self.reactor, "seconds", lambda: now[0])
+        due: list[str] = []
+        self.reactor.callLater(0.25, due.append, "first")
+        self.reactor.callLater(0.25, due.append, "never").cancel()
+
+        def turn(delay: float | None) -> None:
+            delays.append(delay)
+            now[0] += 0.125
+            if len(delays) == 3:
+                self.reactor.callFromThread(due.append, "thread")
+            if len(delays) == 5:
+                self.reactor.running = False
+            if len(delays) == 6:
+                self.stop_loop()
+
+        self.patch(self.reactor, "doIteration", turn)
+        self.run_loop()
+        assert delays == [0.25, 0.125, None, None, None, 0.0]
+        assert due == ["first", "thread"]
+
     # What an event does to those behind it
 
     def test_who_is_removed_by_an_earlier_event_hears_nothing(self) -> None:

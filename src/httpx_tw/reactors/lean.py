@@ -1,22 +1,24 @@
 """A Twisted reactor over any Poller, that spends as little as it can on each event.
 
 Stock reactors build a log context around every event: two dictionaries merged and
-copied, 2.3 µs, for a log line that is hardly ever written. Here one context is pushed a
-batch, which works out its "system" when somebody logs. A descriptor that is readable
-and nothing else, nearly every event of a server, gets its ``doRead`` called directly;
-everything else, and every failure, takes the stock way.
+copied, 2.3 µs, for a log line that is hardly ever written. Here there is one while the
+loop runs, which works out its "system" when somebody logs. A turn of the loop in which
+no call is due calls nothing to find that out. A descriptor that is readable and nothing
+else, nearly every event of a server, gets its ``doRead`` called directly; everything
+else, and every failure, takes the stock way.
 """
 
 from __future__ import annotations
 
 import select
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet import posixbase
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.main import installReactor
+from twisted.logger import Logger
 from twisted.python import (
     context,
     log,  # noqa: TID251  # ILogContext and err are what stock reactors log by
@@ -27,18 +29,23 @@ from httpx_tw.errors import ConfigurationError
 from httpx_tw.reactors.poller import EventMask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from httpx_tw.reactors.poller import Poller, PollerStatistics
 
 __all__ = ["LeanReactor", "install_over"]
+
+_log = Logger()
+
+_CANCELLATIONS_TO_SWEEP = 50
+"""As ReactorBase.runUntilCurrent, which then takes cancelled calls off its heap."""
 
 _READABLE = int(EventMask.READABLE)
 _WRITABLE = int(EventMask.WRITABLE)
 
 
 class _LogContext(dict[str, Any]):
-    """The log context of a batch: its "system" is that of the descriptor in turn.
+    """The log context of a loop: its "system" is that of the descriptor in turn.
 
     Twisted copies the context when it logs an event, and reads "system" of it.
     """
@@ -46,8 +53,15 @@ class _LogContext(dict[str, Any]):
     __slots__ = ("selectable",)
 
     selectable: Any
+    """None between two batches: "system" is what it is around the loop."""
+
+    def __init__(self) -> None:
+        super().__init__(context.get(log.ILogContext) or {})
+        self.selectable = None
 
     def _system(self) -> str:
+        if self.selectable is None:
+            return str(dict.get(self, "system", "-"))
         try:
             return str(self.selectable.logPrefix())
         except Exception:  # noqa: BLE001  # as callWithLogger: the log must not fail for it
@@ -94,6 +108,7 @@ class LeanReactor(posixbase.PosixReactorBase, posixbase._PollLikeMixin):  # noqa
         self._reads: set[int] = set()
         self._writes: set[int] = set()
         self._after_batch: list[Callable[[], object]] = []
+        self._log_context: _LogContext | None = None
         posixbase.PosixReactorBase.__init__(self)
 
     def statistics(self) -> PollerStatistics:
@@ -192,6 +207,59 @@ class LeanReactor(posixbase.PosixReactorBase, posixbase._PollLikeMixin):  # noqa
 
     # The loop
 
+    def mainLoop(self) -> None:
+        """See ReactorBase. Most turns have nothing due: they cost eight calls less.
+
+        That is a third of what a turn costs, and more where each finds the caches cold.
+        """
+        with self._logging():
+            while self._started:
+                try:
+                    self._turn_for_ever()
+                except BaseException:  # noqa: BLE001  # as stock reactors
+                    _log.failure("Unexpected error in main loop.")
+        _log.info("Main loop terminated.")
+
+    def _turn_for_ever(self) -> None:
+        while self._started:
+            due = self._pendingTimedCalls
+            if (
+                self.threadCallQueue
+                or self._newTimedCalls
+                or self._justStopped
+                or not self.running
+                or self._cancellations > _CANCELLATIONS_TO_SWEEP
+            ):
+                delay = self._deal_with_calls()
+            elif due:
+                delay = due[0].time - self.seconds()
+                if delay <= 0:
+                    delay = self._deal_with_calls()
+            else:
+                delay = None
+            self.doIteration(delay)
+
+    def _deal_with_calls(self) -> float | None:
+        self.runUntilCurrent()
+        delay = self.timeout()
+        return delay if self.running else 0.0
+
+    @contextmanager
+    def _logging(self) -> Iterator[_LogContext]:
+        """Push the context that events are logged in; a loop in a loop keeps it."""
+        before = self._log_context
+        if before is not None:
+            yield before
+            return
+        stack = context.theContextTracker.currentContext().contexts
+        system = self._log_context = _LogContext()
+        stack.append({log.ILogContext: system})
+        try:
+            yield system
+        finally:
+            stack.pop()
+            self._log_context = None
+
     def doIteration(self, delay: float | None) -> None:
         """Wait up to *delay* seconds (None: for ever), and deal with what is ready."""
         if self._after_batch:
@@ -200,13 +268,16 @@ class LeanReactor(posixbase.PosixReactorBase, posixbase._PollLikeMixin):  # noqa
             delay = 0.0
         ready = self._poller.poll(delay)
         if ready or self._poller.completed:
-            stack = context.theContextTracker.currentContext().contexts
-            system = _LogContext(context.get(log.ILogContext) or {})
-            stack.append({log.ILogContext: system})
-            try:
-                self._dispatch(ready, system)
-            finally:
-                stack.pop()
+            system = self._log_context
+            if system is None:
+                with self._logging() as system:
+                    self._dispatch(ready, system)
+            else:
+                outer = system.selectable
+                try:
+                    self._dispatch(ready, system)
+                finally:
+                    system.selectable = outer
             if self._after_batch:
                 self._end_batch()
 
