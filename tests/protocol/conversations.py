@@ -48,9 +48,14 @@ class Heard:
         return [message for message in self.messages if message.is_whole]
 
 
-def to_server(pieces: list[bytes], limits: Limits) -> Heard:
-    """Feed *pieces* and then the end to a server that answers each request at once."""
-    return _talk(ServerSide(RequestHeadParser(limits), limits), pieces)
+def to_server(
+    pieces: list[bytes], limits: Limits, parser: RequestHeadParser | None = None
+) -> Heard:
+    """Feed *pieces* and then the end to a server that answers each request at once.
+
+    :param parser: one that other connections had before. None: a new one.
+    """
+    return _talk(ServerSide(parser or RequestHeadParser(limits), limits), pieces)
 
 
 def to_client(pieces: list[bytes], limits: Limits, method: str = "GET") -> Heard:

@@ -145,6 +145,25 @@ class AnySplitTests(SynchronousTestCase):
         heard = self.same(lambda p: to_server(p, limits), wire, split)
         event(f"refused: {heard.refusal}")
 
+    @given(st.data(), st.lists(requests(), min_size=1, max_size=3), splits(), LIMITS)
+    def test_what_a_server_heard_before_changes_nothing(
+        self,
+        data: st.DataObject,
+        sent: list[SampleRequest],
+        split: Callable[[bytes], list[bytes]],
+        limits: Limits,
+    ) -> None:
+        parser = RequestHeadParser(limits)
+        for each in sent:
+            to_server([each.wire], limits, parser)
+        again = [*sent, *data.draw(st.lists(st.sampled_from(sent), max_size=2))]
+        wire = b"".join(each.wire for each in again)
+        if data.draw(st.booleans()):
+            wire = data.draw(broken(wire))
+        expected = to_server(split(wire), limits)
+        for pieces in (split(wire), [wire]):
+            self.assertEqual(to_server(pieces, limits, parser), expected)
+
     @given(st.sampled_from(HEADS_THAT_WERE_TROUBLE), splits(), LIMITS)
     def test_what_was_trouble_once_is_taken_or_refused_alike(
         self, data: bytes, split: Callable[[bytes], list[bytes]], limits: Limits

@@ -16,9 +16,10 @@ from httpx_tw.protocol.events import (
     ResponseHead,
 )
 from httpx_tw.protocol.http1_reader import (
+    LONGEST_KNOWN,
+    MOST_KNOWN,
     RequestHeadParser,
     ResponseHeadParser,
-    origin_form,
     refuse_partial,
 )
 
@@ -184,17 +185,63 @@ class TargetTests(RequestCase):
             self.refused(head_of(b"GET %b HTTP/1.1" % target))
         self.refused(head_of(b"CONNECT a:80#b HTTP/1.1"))
 
-    def test_origin_form_is_path_and_query(self) -> None:
-        for target, expected in (
-            ("http://a", "/"),
-            ("http://a/", "/"),
-            ("http://a/b?c", "/b?c"),
-            ("http://a?b/c", "/?b/c"),
-            ("http://a/b?c=http://d", "/b?c=http://d"),
-            ("*", "*"),
-            ("a:443", "a:443"),
+    def test_path_and_query_are_told_apart(self) -> None:
+        for target, path, query in (
+            (b"/a?b?c", "/a", "b?c"),
+            (b"/a%3F", "/a%3F", ""),
+            (b"http://b.example/a?c", "/a", "c"),
+            (b"http://b.example?c", "/", "c"),
         ):
-            self.assertEqual(origin_form(target), expected)
+            head = self.parse(head_of(b"GET %b HTTP/1.1" % target))
+            self.assertEqual((head.path, head.query), (path, query))
+        self.assertEqual(self.parse(head_of(b"OPTIONS * HTTP/1.1")).path, "*")
+        self.assertEqual(self.parse(head_of(b"CONNECT a:80 HTTP/1.1")).path, "a:80")
+
+
+class KnownHeadTests(RequestCase):
+    """What is kept of heads: see RequestHeadParser.known."""
+
+    def setUp(self) -> None:
+        self.parser = RequestHeadParser(DEFAULT_LIMITS)
+
+    def test_a_head_is_known_once_it_was_parsed(self) -> None:
+        head = head_of()
+        self.assertNotIn(head, self.parser.known)
+        request = self.parse(head)
+        self.assertIs(self.parser.known[head], request)
+        self.assertNotIn(head_of(fields=b"A: b\r\n"), self.parser.known)
+
+    def test_what_has_more_behind_it_is_not(self) -> None:
+        for head in (
+            head_of(b"POST / HTTP/1.1", b"Content-Length: 1\r\n"),
+            head_of(b"POST / HTTP/1.1", b"Transfer-Encoding: chunked\r\n"),
+            head_of(b"GET / HTTP/1.1", b"Upgrade: a\r\nConnection: upgrade\r\n"),
+            head_of(b"CONNECT a:443 HTTP/1.1"),
+        ):
+            self.parse(head)
+        self.assertEqual(self.parser.known, {})
+
+    def test_what_is_refused_is_not(self) -> None:
+        self.refused(head_of(host=b""), parser=self.parser)
+        self.refused(head_of(b"GET /# HTTP/1.1"), parser=self.parser)
+        self.assertNotIn(head_of(host=b""), self.parser.known)
+        self.assertNotIn(head_of(b"GET /# HTTP/1.1"), self.parser.known)
+
+    def test_a_stand_in_for_another_method_is_no_request_of_its_own(self) -> None:
+        self.assertEqual(self.parse(head_of(b"BREW / HTTP/1.1")).method, "BREW")
+        for known in self.parser.known.values():
+            self.assertEqual(known.method, "GET")
+        self.assertEqual(self.parse(head_of()).method, "GET")
+
+    def test_there_are_never_many_or_long_ones(self) -> None:
+        for number in range(2 * MOST_KNOWN + 1):
+            self.parse(head_of(b"GET /%d HTTP/1.1" % number))
+            self.assertLessEqual(len(self.parser.known), MOST_KNOWN)
+        self.parser.known.clear()
+        for size in (LONGEST_KNOWN, LONGEST_KNOWN + 1):
+            longer = b"a" * (size - len(head_of()))
+            self.parse(head_of(b"GET /%b HTTP/1.1" % longer))
+        self.assertEqual([len(head) for head in self.parser.known], [LONGEST_KNOWN])
 
 
 class FieldTests(RequestCase):

@@ -392,6 +392,26 @@ class EarlyHints(ServerTestCase):
         self.peer.transport.lose()
         self.successResultOf(Deferred.fromCoroutine(self.request.early_hints("</c>")))
 
+    def test_in_front_of_the_answer_to_another_request_they_are_not_sent(self) -> None:
+        requests: list[Request] = []
+
+        @self.app.get("/slow")
+        async def slow(request: Request) -> str:
+            requests.append(request)
+            await deferLater(self.clock, 1)
+            return "slow"
+
+        for _ in range(2):
+            self.advance(1)
+            self.peer.get("/slow")
+        first, second = requests
+        # Their heads are the same bytes, and may be the same object.
+        self.successResultOf(Deferred.fromCoroutine(first.early_hints("</c>")))
+        self.assertEqual(self.peer.answers()[-1].status, 200)
+        self.successResultOf(Deferred.fromCoroutine(second.early_hints("</c>")))
+        self.advance(1)
+        self.assertEqual([a.interim for a in self.peer.answers()], [[], [103]])
+
     def test_what_must_not_be_sent_is_refused(self) -> None:
         @self.app.get("/bad")
         async def bad(request: Request) -> str:

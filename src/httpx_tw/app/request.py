@@ -179,7 +179,8 @@ class Request:
         try:
             return self._headers
         except AttributeError:
-            self._headers: Headers = Headers.from_pairs(self.head.headers)
+            # A list of its own: other requests may have the same head.
+            self._headers: Headers = Headers.from_pairs(self.head.headers.copy())
             return self._headers
 
     @property

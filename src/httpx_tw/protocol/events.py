@@ -45,7 +45,10 @@ PEER_CLOSED: Final = Signal.PEER_CLOSED
 
 @dataclass(slots=True)
 class RequestHead:
-    """The request line and the header fields, validated."""
+    """The request line and the header fields, validated.
+
+    Do not change it: requests whose heads are the same bytes may share it.
+    """
 
     method: str
     """As it was written: methods are case-sensitive (RFC 9110 section 9.1)."""
@@ -70,6 +73,12 @@ class RequestHead:
 
     upgrade: bool = False
     """The peer offers to switch protocols (RFC 9110 section 7.8)."""
+
+    path: str = ""
+    """The path in the target, percent-encoded; of a target that has none the target."""
+
+    query: str = ""
+    """What follows "?" in the target, percent-encoded."""
 
 
 @dataclass(slots=True)

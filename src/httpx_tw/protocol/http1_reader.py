@@ -9,6 +9,7 @@ the blank line ourselves: 0.05 µs.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,7 @@ from httpx_tw.protocol.grammar import (
     is_token,
     list_members,
 )
+from httpx_tw.protocol.targets import check_authority, check_target, origin_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BODILESS_METHODS",
     "END_OF_HEAD",
+    "LONGEST_KNOWN",
+    "MOST_KNOWN",
     "RequestHeadParser",
     "ResponseHeadParser",
     "refuse_partial",
@@ -60,6 +64,11 @@ _SPACE_AFTER_CHUNKED: Final = re.compile(
 # How many different Host values are remembered as valid. A server has a handful; a
 # client that sends a new one each time costs one regular expression each time.
 _HOSTS_REMEMBERED: Final = 1024
+
+# Heads that are known: 256 KiB at most, since a client may never send one twice, and
+# since they may hold secrets.
+MOST_KNOWN: Final = 256
+LONGEST_KNOWN: Final = 1024
 
 
 class _Collector:
@@ -116,7 +125,11 @@ class _ResponseCollector:
 class RequestHeadParser:
     """Parses request heads, one whole head a call.
 
-    One object serves all connections of a thread; it keeps nothing between two calls.
+    One object serves all connections of a thread.
+
+    A client that uses a connection again mostly sends the same head again, and so do
+    others of its kind: what was made of it is kept, and shared. Between two calls it
+    keeps nothing that another head could depend on.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -126,6 +139,9 @@ class RequestHeadParser:
         self._safe_size = min(limits.max_request_line, limits.max_header_bytes)
         self._collector = _Collector()
         self._valid_hosts: set[bytes] = set()
+        self.known: dict[bytes, RequestHead] = {}
+        """What ``parse`` has made of heads, by their bytes: of short ones with neither
+        a body nor an offer to switch. For who asks ``parse``, which does not look."""
         self._renew()
 
     def _renew(self) -> None:
@@ -203,10 +219,20 @@ class RequestHeadParser:
         except UnicodeDecodeError as error:  # pragma: no cover  # by a lenient llhttp
             raise RemoteProtocolError("the target is not ASCII") from error
         if target[0] != "/" or "#" in target:
-            _check_target(method, target)
+            check_target(method, target)
         request = RequestHead(method, target, fields, is_http11, keep_alive)
+        if target[0] != "/":
+            target = origin_form(target)
+        if "?" in target:
+            request.path, _, request.query = target.partition("?")
+        else:
+            request.path = target
         if not is_whole:
             self._with_body(request, upgrade=upgrade)
+        elif len(head) <= LONGEST_KNOWN:
+            if len(self.known) >= MOST_KNOWN:
+                self.known.clear()
+            self.known[head] = request
         return request
 
     def _with_body(self, request: RequestHead, *, upgrade: bool) -> None:
@@ -216,7 +242,7 @@ class RequestHeadParser:
         # RFC 9110 section 7.8: Upgrade in HTTP/1.0 must be ignored; CONNECT, which
         # llhttp also reports so, is no offer.
         if request.method == "CONNECT":
-            _check_authority(request.target)
+            check_authority(request.target)
         elif upgrade and request.is_http11:
             request.upgrade = b"upgrade" in _connection_options(fields)
         if request.body_length and request.is_http11:
@@ -255,9 +281,7 @@ class RequestHeadParser:
         method, _, rest = head.partition(b" ")
         if not is_token(method):
             raise RemoteProtocolError("malformed request line")
-        request = self.parse(b"GET " + rest)
-        request.method = method.decode("ascii")
-        return request
+        return replace(self.parse(b"GET " + rest), method=method.decode("ascii"))
 
 
 class ResponseHeadParser:
@@ -386,43 +410,6 @@ def _connection_options(fields: HeaderPairs) -> set[bytes]:
 
 def _method_of(head: bytes) -> str:
     return head.partition(b" ")[0].decode("ascii")
-
-
-def _check_target(method: str, target: str) -> None:
-    """RFC 9112 section 3.2: which form of target goes with which method."""
-    if "#" in target:
-        raise RemoteProtocolError("a fragment in the request target")
-    if target == "*":
-        if method != "OPTIONS":
-            raise RemoteProtocolError("the target * is for OPTIONS")
-    elif method != "CONNECT":
-        # Section 3.2.2: absolute-form. Its authority outranks Host.
-        scheme, colon, rest = target.partition("://")
-        authority = rest.partition("/")[0].partition("?")[0]
-        if not colon or scheme.lower() not in {"http", "https"} or not authority:
-            raise RemoteProtocolError("malformed request target")
-        if not HOST.fullmatch(authority.encode()):
-            raise RemoteProtocolError("malformed authority in the request target")
-
-
-def origin_form(target: str) -> str:
-    """Return the path and query of a target in another form (RFC 9112 section 3.2)."""
-    _, separator, rest = target.partition("://")
-    if not separator:
-        return target  # "*", or the authority of a CONNECT
-    start = min(
-        (i for i in (rest.find("/"), rest.find("?")) if i >= 0), default=len(rest)
-    )
-    rest = rest[start:]
-    return rest if rest.startswith("/") else f"/{rest}"
-
-
-def _check_authority(target: str) -> None:
-    # Section 3.2.3: authority-form. We are an origin server; whoever routes CONNECT
-    # sees a well-formed one.
-    host, colon, port = target.rpartition(":")
-    if not (colon and host and port.isdigit() and HOST.fullmatch(target.encode())):
-        raise RemoteProtocolError("CONNECT wants host:port as its target")
 
 
 def _refusal(head: bytes, error: httptools.HttpParserError) -> RemoteProtocolError:

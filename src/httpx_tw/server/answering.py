@@ -154,9 +154,9 @@ class Answering(Wire):
                 self.send_whole(b"%b%d\r\n\r\n" % (start, length), body)
             factory.responses[2] += 1
             if factory.access_log is not None:
-                self._log_access(request, 200, length)
+                self.log_access(request, 200, length)
             self.phase = _IDLE
-            if http.start_next_cycle() and not self._write_paused:
+            if http.start_next_cycle() and not self.is_write_paused:
                 self.deadline = factory.tick.latest + factory.keep_alive
                 return True
             return False
@@ -409,9 +409,10 @@ class Answering(Wire):
         """Count a request answered, and put it in the access log."""
         self.factory.responses[status // 100] += 1
         if self.factory.access_log is not None:
-            self._log_access(request, status, length)
+            self.log_access(request, status, length)
 
-    def _log_access(self, request: Request, status: int, length: int) -> None:
+    def log_access(self, request: Request, status: int, length: int) -> None:
+        """Put a request answered in the access log, which there is."""
         access_log = self.factory.access_log
         assert access_log is not None
         head = request.head
@@ -461,7 +462,11 @@ class Answering(Wire):
 
     def send_interim(self, request: Request, status: int, fields: HeaderPairs) -> None:
         """See RequestLink."""
-        if self.http.request is request.head and self.phase < _WRITING:
+        exchange = self.exchange
+        current = self._at_work or (request if exchange is None else exchange.request)
+        # The head alone does not tell: two requests may share one.
+        is_current = current is request and self.http.request is request.head
+        if is_current and self.phase < _WRITING:
             self.send(self.http.interim(status, fields))
 
     # What a body asks of its connection: BodyLink

@@ -29,7 +29,6 @@ from httpx_tw.protocol.events import (
     PAUSED,
     RequestHead,
 )
-from httpx_tw.protocol.http1_reader import origin_form
 from httpx_tw.protocol.http1_writer import reason_phrase
 from httpx_tw.server.answering import DISCARD_LIMIT, Answering
 from httpx_tw.server.deadlines import NEVER
@@ -163,7 +162,21 @@ class HTTP1Connection(Answering):
         try:
             while True:
                 if type(event) is RequestHead:
-                    if self._request_received(event):
+                    factory = self.factory
+                    self.requests += 1
+                    if factory.counts_requests:
+                        self._maybe_last()
+                    path = event.path
+                    route, params = factory.find(event.method, path)
+                    if "%" in path:
+                        # A path that cannot be decoded is answered 400 by its route;
+                        # whoever looks at it meanwhile sees it as it came.
+                        path = decoded_path(path) or path
+                    if event.body_length:
+                        self._with_body(event, path, route, params)
+                    elif self.answer(
+                        Request(event, path, event.query, route, params, self, b"")
+                    ):
                         # The rest of the loop would find out no more, 0.3 µs later.
                         return
                 elif event is NEED_DATA:
@@ -183,7 +196,7 @@ class HTTP1Connection(Answering):
                     return
                 if self.phase >= _LINGERING:
                     return
-                if self._write_paused and self.exchange is None:
+                if self.is_write_paused and self.exchange is None:
                     # A client that does not read gets no further answers meanwhile.
                     if self.phase is _IDLE:
                         self.phase = _WRITING
@@ -198,7 +211,7 @@ class HTTP1Connection(Answering):
 
     def go_on(self) -> None:
         """See Answering."""
-        if self._write_paused:
+        if self.is_write_paused:
             # As in _advance: who does not read gets no further answers meanwhile.
             self.phase = _WRITING
             self.deadline = NEVER
@@ -227,36 +240,13 @@ class HTTP1Connection(Answering):
             self.phase = Phase.HEAD
             self.set_deadline(self.factory.timeouts.head)
 
-    def _request_received(self, head: RequestHead) -> bool:
-        """Answer it or begin to; True: that is over, and nothing else is here."""
-        factory = self.factory
-        self.requests += 1
-        if factory.counts_requests:
-            self._maybe_last()
-        target = head.target
-        if target[0] != "/":
-            target = origin_form(target)
-        if "?" in target:
-            path, _, query = target.partition("?")
-        else:
-            path, query = target, ""
-        route, params = factory.find(head.method, path)
-        if "%" in path:
-            # A path that cannot be decoded is answered 400 by its route; whoever looks
-            # at it meanwhile sees it as it came.
-            path = decoded_path(path) or path
-        if head.body_length:
-            self._with_body(head, path, query, route, params)
-            return False
-        return self.answer(Request(head, path, query, route, params, self, b""))
-
     def _maybe_last(self) -> None:
         limit = self.factory.limits.max_requests_per_connection
         if self.factory.is_draining or (limit and self.requests >= limit):
             self.http.keep_alive = False
 
     def _with_body(
-        self, head: RequestHead, path: str, query: str, route: Route, params: Any
+        self, head: RequestHead, path: str, route: Route, params: Any
     ) -> None:
         factory = self.factory
         limit = factory.limits.max_body if route.max_body is None else route.max_body
@@ -265,7 +255,7 @@ class HTTP1Connection(Answering):
         is_refusal = route.template is None
         if limit and head.body_length > limit and not is_refusal:
             raise BodyTooLarge(f"a body of {head.body_length} bytes, limit {limit}")
-        request = Request(head, path, query, route, params, self, b"")
+        request = Request(head, path, head.query, route, params, self, b"")
         self.exchange = exchange = Exchange(self, request, limit)
         exchange.continue_owed = head.expects_continue
         streams = route.streams or is_refusal
@@ -345,7 +335,7 @@ class HTTP1Connection(Answering):
             self.phase = _IDLE
             self.deadline = NEVER  # until the loop says what comes next
         self.resume_reading()
-        if not (self._advancing or self._write_paused):
+        if not (self._advancing or self.is_write_paused):
             self._next()
 
     # Refusing and ending

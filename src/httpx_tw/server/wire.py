@@ -62,14 +62,14 @@ class Wire:
     __slots__ = (
         "_outgoing",
         "_read_paused",
-        "_takes_files",
         "_unsent",
         "_write",
-        "_write_paused",
         "deadline",
         "factory",
         "hosted",
+        "is_write_paused",
         "phase",
+        "takes_files",
         "transport",
     )
 
@@ -81,8 +81,11 @@ class Wire:
         """When ``check`` has something to end, in the factory's seconds."""
         self.hosted: Any = None
         """What a hosting of foreign applications keeps here between requests."""
+        self.takes_files = False
+        """The kernel can send files over it, unless startTLS has ended that."""
         self._read_paused = False
-        self._write_paused = False
+        self.is_write_paused = False
+        """The client has not read what was sent before."""
         # While the transport holds more than its high watermark: how fast it goes.
         self._outgoing: Pace | None = None
         self._unsent = 0
@@ -91,7 +94,7 @@ class Wire:
         """See IProtocol."""
         self.transport = transport
         self._write = writer_for(transport)
-        self._takes_files = can_send_files(transport)
+        self.takes_files = can_send_files(transport)
         transport.registerProducer(self, True)
         self.connectionMade()
 
@@ -118,12 +121,12 @@ class Wire:
 
     def pauseProducing(self) -> None:
         """See IPushProducer: the transport holds more than its high watermark."""
-        self._write_paused = True
+        self.is_write_paused = True
         self._watch_outgoing()
 
     def resumeProducing(self) -> None:
         """See IPushProducer: what the transport held is gone."""
-        self._write_paused = False
+        self.is_write_paused = False
         self._outgoing = None
         self.drained()
 
@@ -155,7 +158,7 @@ class Wire:
     @property
     def sends_files(self) -> bool:
         """Whether the kernel can send files over it: startTLS ends it."""
-        return self._takes_files and not self.transport.TLS
+        return self.takes_files and not self.transport.TLS
 
     def send_file(
         self, fd: int, offset: int, count: int, head: bytes = b""
@@ -183,11 +186,6 @@ class Wire:
         """Have ``drained`` called when the socket takes more."""
         self.pauseProducing()
         resume_when_writable(self.transport)
-
-    @property
-    def is_write_paused(self) -> bool:
-        """Whether the client has not read what was sent before."""
-        return self._write_paused
 
     @property
     def is_watched(self) -> bool:

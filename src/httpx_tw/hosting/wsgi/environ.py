@@ -10,7 +10,7 @@ from httpx_tw.errors import ConnectionLost
 from httpx_tw.hosting.wsgi.error_stream import ErrorStream
 from httpx_tw.hosting.wsgi.file_wrapper import FileWrapper
 from httpx_tw.protocol.events import CHUNKED
-from httpx_tw.protocol.http1_reader import origin_form
+from httpx_tw.protocol.targets import origin_form
 
 if TYPE_CHECKING:
     from httpx_tw.app.request import Request
