@@ -116,13 +116,13 @@ class ByTheKernel(LiveTestCase):
         super().setUp()
         self.directory = make_files(self)
         self.calls = 0
-        sent_by_kernel = module._sent_by_kernel
+        send_file = file_sender.send_file
 
-        def noting(*arguments: Any) -> bool:
+        def noting(*arguments: Any) -> int | None:
             self.calls += 1
-            return sent_by_kernel(*arguments)
+            return send_file(*arguments)
 
-        self.patch(module, "_sent_by_kernel", noting)
+        self.patch(module, "send_file", noting)
 
     async def get(self, count: int) -> list[Answer]:
         client = await self.connect_to(await self.serve(self.app))

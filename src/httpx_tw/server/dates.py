@@ -19,7 +19,15 @@ class FixedFields:
     :raises InvalidHeader: when it must not be sent.
     """
 
-    __slots__ = ("_second", "_steady", "binary_head", "json_head", "lines", "text_head")
+    __slots__ = (
+        "_second",
+        "_steady",
+        "binary_head",
+        "json_head",
+        "lines",
+        "ok_head",
+        "text_head",
+    )
 
     def __init__(self, server: str, hsts: int = 0) -> None:
         self._steady = b"server: %b\r\n" % checked_value(server) if server else b""
@@ -28,6 +36,8 @@ class FixedFields:
         self._second = -1
         self.lines = b""
         """Whole header lines with their CRLF."""
+        self.ok_head = b""
+        """The beginning of a 200: its status line, and these."""
         self.text_head = b""
         """A 200 of plain text up to the digits of its Content-Length: how the answer
         begins when a handler returns a str."""
@@ -43,12 +53,10 @@ class FixedFields:
             self._second = second
             date = formatdate(second, usegmt=True).encode("ascii")
             self.lines = b"date: %b\r\n%b" % (date, self._steady)
+            self.ok_head = b"HTTP/1.1 200 OK\r\n" + self.lines
             self.json_head = self._head_of(b"application/json")
             self.text_head = self._head_of(b"text/plain; charset=utf-8")
             self.binary_head = self._head_of(b"application/octet-stream")
 
     def _head_of(self, kind: bytes) -> bytes:
-        return b"HTTP/1.1 200 OK\r\n%bcontent-type: %b\r\ncontent-length: " % (
-            self.lines,
-            kind,
-        )
+        return b"%bcontent-type: %b\r\ncontent-length: " % (self.ok_head, kind)

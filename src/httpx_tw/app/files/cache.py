@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from httpx_tw.app.files.ready import ReadyFile
 
 __all__ = ["MAX_OPEN", "MAX_RESOURCES", "TRUSTED", "FileCache", "Resource"]
@@ -63,7 +65,7 @@ class FileCache:
     Only on the reactor thread.
     """
 
-    __slots__ = ("_max_open", "_max_resources", "_open", "_resources")
+    __slots__ = ("_max_open", "_max_resources", "_open", "_resources", "get")
 
     def __init__(
         self, max_resources: int = MAX_RESOURCES, max_open: int = MAX_OPEN
@@ -72,10 +74,8 @@ class FileCache:
         self._max_open = max_open
         self._resources: dict[str, Resource] = {}
         self._open: dict[str, None] = {}  # the paths of those that are open, in order
-
-    def get(self, path: str) -> Resource | None:
-        """Return what is here, however long ago it was checked."""
-        return self._resources.get(path)
+        self.get: Callable[[str], Resource | None] = self._resources.get
+        """Return what is here for a path, however long ago it was checked."""
 
     def checked(self, path: str, found: Resource, now: float) -> Resource:
         """Keep *found*, just opened, and return it; or what is here, if it is alike."""

@@ -100,6 +100,8 @@ class StaticFiles:
                 resource = self._checked(path, path, now)
             except IsDirectory:
                 return _with_slash(request)
+        elif not (resource.coded or is_conditional(head.headers)):
+            return resource.plain  # as _answer, with a call less
         return self._answer(request, resource)
 
     def _answer(self, request: Request, resource: Resource) -> Response | ReadyFile:
