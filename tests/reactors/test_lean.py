@@ -18,6 +18,7 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python import context, log  # noqa: TID251  # what is tested is its context
 from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 from zope.interface.verify import verifyObject
@@ -314,6 +315,48 @@ class LeanContract(Base):
         )
         said = [(e["system"], e["seen"]) for e in events if "seen" in e]
         assert said == [("scripted", "me"), ("around", "me")]
+
+    def test_what_a_thread_logs_is_logged_as_who_called_it(self) -> None:
+        events: list[dict[str, Any]] = []
+        log.addObserver(events.append)
+        self.addCleanup(log.removeObserver, events.append)
+        pool = ThreadPool(0, 2)
+        pool.start()
+        self.addCleanup(pool.stop)
+        is_read = threading.Event()
+
+        def speak() -> None:
+            is_read.wait(10)
+            log.msg("x", spoken=1)
+            self.reactor.callFromThread(self.stop_loop)
+
+        def read_first() -> None:
+            self.reactor.removeReader(first)
+            pool.callInThread(speak)
+            self.reactor.addReader(second)
+
+        def read_second() -> None:
+            self.reactor.removeReader(second)
+            is_read.set()
+
+        first = self.scripted(doRead=read_first)
+        second = self.scripted(doRead=read_second, logPrefix=lambda: "second")
+        self.reactor.addReader(first)
+        self.run_loop()
+        assert [e["system"] for e in events if "spoken" in e] == ["scripted"]
+
+    def test_what_is_in_a_context_around_the_loop_is_found_in_it(self) -> None:
+        seen: list[Any] = []
+
+        def read() -> None:
+            pushed = context.theContextTracker.currentContext().contexts[-1]
+            seen.extend((context.get("who"), context.get("nobody", 7)))
+            seen.extend((pushed.get(log.ILogContext)["system"], pushed.get("who", 8)))
+            self.stop_loop()
+
+        self.reactor.addReader(self.scripted(doRead=read))
+        context.call({"who": "me"}, self.run_loop)
+        assert seen == ["me", 7, "scripted", 8]
 
     def test_when_the_loop_is_over_its_context_is(self) -> None:
         before = context.get(log.ILogContext)

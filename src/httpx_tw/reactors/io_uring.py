@@ -93,12 +93,12 @@ class UringReactor(LeanReactor):
 
     # The loop
 
-    def _dispatch(self, ready: list[tuple[int, int]], system: Any) -> None:
+    def _dispatch(self, ready: list[tuple[int, int]], turn: Any) -> None:
         completed = self._poller.completed
         # One by one: an iteration inside of an iteration goes on where this one is.
         while completed:
             owner, result = completed.popleft()
-            system.selectable = owner
+            turn.selectable = owner
             try:
                 try:
                     why = owner.completed(result)
@@ -113,7 +113,7 @@ class UringReactor(LeanReactor):
             except BaseException:  # noqa: BLE001  # as callWithLogger
                 log.err()
         if ready:
-            super()._dispatch(ready, system)
+            super()._dispatch(ready, turn)
 
 
 def install() -> None:

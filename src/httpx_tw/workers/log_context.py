@@ -22,7 +22,7 @@ __all__ = ["NOBODY", "contexts_here", "log_context_of", "note_context", "turn_of
 
 
 class Turn(Protocol):
-    """A log context of our reactors', which is that of whose turn it is."""
+    """What our reactors push while they deal with a batch."""
 
     selectable: Any
 
@@ -80,7 +80,7 @@ class _Pushed(dict[Any, Any]):
 def note_context(task: Task, contexts: list[dict[Any, Any]]) -> None:
     """Note in *task* the context of who submits it, the last of *contexts*.
 
-    The reactors of ours have one for a batch of events, and ``selectable`` in it says
+    The reactors of ours push one for a batch of events, and its ``selectable`` says
     whose turn it is: that will be another's when the call logs something.
     """
     pushed = contexts[-1]
@@ -94,10 +94,8 @@ def note_context(task: Task, contexts: list[dict[Any, Any]]) -> None:
 
 
 def turn_of(pushed: dict[Any, Any]) -> Turn:
-    """Return what says whose turn it is, in *pushed*."""
-    log_context = pushed.get(ILogContext)
-    has_turns = hasattr(log_context, "selectable")
-    return cast("Turn", log_context) if has_turns else NOBODY
+    """Return *pushed* if it says whose turn it is, else that it is nobody's."""
+    return cast("Turn", pushed) if hasattr(pushed, "selectable") else NOBODY
 
 
 def contexts_here() -> list[dict[Any, Any]]:
