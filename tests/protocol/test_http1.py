@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h11
 from twisted.trial.unittest import SynchronousTestCase
@@ -25,7 +25,11 @@ from httpx_tw.protocol.events import (
     ResponseHead,
 )
 from httpx_tw.protocol.http1_client import ClientSide
-from httpx_tw.protocol.http1_reader import RequestHeadParser, ResponseHeadParser
+from httpx_tw.protocol.http1_reader import (
+    LONGEST_KNOWN,
+    RequestHeadParser,
+    ResponseHeadParser,
+)
 from httpx_tw.protocol.http1_server import ServerSide
 from tests.protocol.work import assert_linear
 
@@ -98,6 +102,24 @@ class ReceivingTests(ServerCase):
         self.assertIs(side.receive(b""), NEED_DATA)
         self.assertIs(side.next_event(), NEED_DATA)
         self.assertTrue(side.is_idle)
+
+    def test_only_what_may_be_a_known_head_is_looked_up(self) -> None:
+        lengths: list[int] = []
+
+        class Noting(dict[bytes, RequestHead]):
+            def get(self, key: bytes, default: Any = None) -> Any:
+                lengths.append(len(key))
+                return super().get(key, default)
+
+        parser = RequestHeadParser(DEFAULT_LIMITS)
+        parser.known = Noting()
+        for data in (request(), request(b"/" + b"a" * LONGEST_KNOWN), post(b"a" * 65)):
+            ServerSide(parser, DEFAULT_LIMITS).receive(data)
+        ServerSide(parser, DEFAULT_LIMITS).receive(post(b"a" * 65536))
+        # Of the last the head alone: to hash all of it would take 27 µs.
+        head = len(post(b"a" * 65536)) - 65536
+        whole = len(post(b"a" * 65))
+        self.assertEqual(lengths, [len(request()), whole, whole - 65, head])
 
     def test_empty_lines_before_a_request_are_ignored(self) -> None:
         side = server_side()
