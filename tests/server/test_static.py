@@ -119,6 +119,31 @@ class Conditions(FileTestCase):
         self.assertEqual((answer.status, answer.body), (200, CONTENT))
 
 
+class WholeURLs(FileTestCase):
+    """A target in absolute-form names what its path does (RFC 9112 section 3.2.2)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        directory = self.path.parent / "directory"
+        directory.mkdir()
+        (directory / "a.txt").write_bytes(b"a")
+        self.app.static("/", self.path.parent)
+
+    def test_a_file_is_found(self) -> None:
+        self.assertEqual(self.ask(path="http://a/directory/a.txt").body, b"a")
+        self.assertEqual(self.ask(path="http://a/directory%2fa.txt").status, 404)
+
+    def test_a_directory_leads_to_its_index(self) -> None:
+        for query in ("", "?b=c"):
+            answer = self.ask(path=f"http://a/directory{query}")
+            self.assertEqual(answer.status, 301)
+            self.assertEqual(answer.headers["location"], f"/directory/{query}")
+
+    def test_a_redirect_stays_on_this_host(self) -> None:
+        for path in ("//directory", "/%5cdirectory"):
+            self.assertEqual(self.ask(path=f"http://a{path}").status, 404)
+
+
 class Ranges(FileTestCase):
     def test_one_range(self) -> None:
         for spec, first, end in (

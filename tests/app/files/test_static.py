@@ -111,6 +111,8 @@ class Paths(StaticTestCase):
         answer = self.get("/files/sub?a=b")
         self.assertEqual(answer.status, 301)
         self.assertEqual(answer.headers["location"], "/files/sub/?a=b")
+        answer = self.get("/files/sub")
+        self.assertEqual(answer.headers["location"], "/files/sub/")
         answer = self.get("/files/sub/")
         self.assertEqual(answer.content, b"<p>")
         self.assertEqual(answer.headers["content-type"], "text/html; charset=utf-8")

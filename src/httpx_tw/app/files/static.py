@@ -87,9 +87,7 @@ class StaticFiles:
         """
         head = request.head
         path = request.path_params.get("*", "")
-        if "%" in head.target and _HIDDEN_SEPARATOR.search(
-            head.target.partition("?")[0]
-        ):
+        if "%" in head.path and _HIDDEN_SEPARATOR.search(head.path):
             raise HTTPError(404)
         resource = self._cache.get(path)
         now = self._seconds()
@@ -188,7 +186,7 @@ class StaticFiles:
 
 
 def _with_slash(request: Request) -> Response:
-    path, question, query = request.head.target.partition("?")
-    if not path.startswith("/") or path.startswith(("//", "/\\")):
-        raise HTTPError(404)  # absolute, or it would lead to another host
-    return Response.redirect(f"{path}/{question}{query}", 301)
+    path, query = request.head.path, request.head.query
+    if path.startswith(("//", "/\\")):
+        raise HTTPError(404)  # it would lead to another host
+    return Response.redirect(f"{path}/?{query}" if query else f"{path}/", 301)
