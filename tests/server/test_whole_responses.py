@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from httpx_tw.app.response import Response
 from httpx_tw.limits import Limits
+from httpx_tw.server.connection import HTTP1Connection
 from httpx_tw.server.whole_responses import ReadyResponse
+from httpx_tw.server.wire import JOINED
 from tests.server.fakes import Answer, ServerTestCase
+
+if TYPE_CHECKING:
+    from httpx_tw.app.request import Request
 
 
 class SameAnswers(ServerTestCase):
@@ -91,3 +96,47 @@ class SameAnswers(ServerTestCase):
         self.assertEqual(self.ask(response).status, 500)
         self.assertEqual(len(self.errors), 1)
         self.flushLoggedErrors()
+
+
+class LargeBodies(ServerTestCase):
+    """A body that is too large to be copied for it does not go out with its head."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.sent: list[int] = []
+        send = HTTP1Connection.send
+
+        def noting(connection: HTTP1Connection, data: bytes) -> None:
+            self.sent.append(len(data))
+            send(connection, data)
+
+        self.patch(HTTP1Connection, "send", noting)
+
+        @self.app.get("/at-once/{size:int}")
+        def at_once(request: Request) -> bytes:
+            return bytes(request.path_params["size"])
+
+        @self.app.get("/later/{size:int}")
+        async def later(request: Request) -> bytes:
+            return bytes(request.path_params["size"])
+
+    def ask(self, target: str, *fields: str, method: str = "GET") -> list[int]:
+        """Return how many bytes went in each call, without the head where it is one."""
+        self.sent.clear()
+        peer = self.connect()
+        peer.get(target, *fields, method=method)
+        size = len(peer.answer(method).body)
+        return [sent for sent in self.sent if sent >= size]
+
+    def test_whichever_way_it_goes(self) -> None:
+        for where in ("/at-once", "/later"):
+            for fields in ((), ("Connection: close",)):
+                (joined,) = self.ask(f"{where}/{JOINED}", *fields)
+                self.assertGreater(joined, JOINED)
+                size = JOINED + 1
+                self.assertEqual(self.ask(f"{where}/{size}", *fields), [size])
+
+    def test_a_head_request_has_the_head_alone(self) -> None:
+        for where in ("/at-once", "/later"):
+            (head,) = self.ask(f"{where}/{JOINED + 1}", method="HEAD")
+            self.assertLess(head, 1000)

@@ -188,7 +188,13 @@ class ServerSide(Side):
     def response(
         self, status: int, fixed: bytes, headers: HeaderPairs, body: bytes
     ) -> bytes:
-        """Return a whole response, head and body in one piece.
+        """Return a whole response in one piece. See whole_response."""
+        return b"".join(self.whole_response(status, fixed, headers, body))
+
+    def whole_response(
+        self, status: int, fixed: bytes, headers: HeaderPairs, body: bytes
+    ) -> tuple[bytes, bytes]:
+        """Return the head of a response that is here whole, and what follows it.
 
         :param fixed: header lines sent with every response (Date, Server), ready made.
         :param headers: checked fields, none of them about framing.
@@ -206,14 +212,14 @@ class ServerSide(Side):
             body = b""
         if request is not None and request.method == "HEAD":
             body = b""
-        return b"%b%b%b%b%b\r\n%b" % (
+        head = b"%b%b%b%b%b\r\n" % (
             STATUS_LINES.get(status) or status_line(status),
             fixed,
             field_lines(headers),
             framing,
             self._connection_field(),
-            body,
         )
+        return head, body
 
     def response_head(
         self, status: int, fixed: bytes, headers: HeaderPairs, length: int | None

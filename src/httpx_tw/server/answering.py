@@ -332,14 +332,14 @@ class Answering(Wire):
         if type(body) is FileBody:
             response = as_asked(request, response)
             body = response.body
-        fixed = self.factory.fixed.lines
+        fixed, fields = self.factory.fixed.lines, response.headers.raw
         if type(body) is bytes:
-            self.send(http.response(response.status, fixed, response.headers.raw, body))
+            self.send_whole(*http.whole_response(response.status, fixed, fields, body))
             self.count(request, response.status, len(body))
             self.exchange_over()
             return
         head = http.response_head(
-            response.status, fixed, response.headers.raw, response.content_length
+            response.status, fixed, fields, response.content_length
         )
         self.phase = _WRITING
         self.deadline = NEVER
