@@ -38,7 +38,7 @@ def _is_test_case(item: pytest.Item) -> bool:
 def own_directory(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Run trial's test cases in a directory of their own, as trial does."""
+    """Run trial's test cases in a new directory, as trial does: not in the sources."""
     if _is_test_case(request.node):
         monkeypatch.chdir(request.getfixturevalue("tmp_path"))
 

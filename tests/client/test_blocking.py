@@ -28,6 +28,7 @@ from httpx_tw.errors import (
     StatusError,
 )
 from tests.client.threaded_server import served, wait_until
+from tests.own_directory import OwnDirectoryCase
 from tests.server.live import LiveTestCase, reactor
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class StreamTests(BlockingTestCase):
             self.assertEqual(response.read(), b"none:a")
 
 
-class FileTests(BlockingTestCase):
+class FileTests(OwnDirectoryCase, BlockingTestCase):
     def test_a_body_is_saved_to_a_file(self) -> None:
         client = self.client()
         told: list[Any] = []

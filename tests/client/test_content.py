@@ -15,6 +15,7 @@ from zope.interface import implementer
 from httpx_tw.client.content import Content, as_content
 from httpx_tw.client.file_pieces import PIECE_SIZE, FileSpan
 from httpx_tw.errors import BodyConsumed, ConfigurationError
+from tests.own_directory import OwnDirectoryCase
 
 
 @implementer(IBodyProducer)
@@ -46,7 +47,7 @@ async def _pieces() -> Any:
     yield b"c"
 
 
-class ContentTests(SynchronousTestCase):
+class ContentTests(OwnDirectoryCase):
     def read(self, content: Content) -> bytes:
         pieces = content.open()
         found = b""

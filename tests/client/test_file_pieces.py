@@ -8,16 +8,16 @@ import os
 from pathlib import Path
 from typing import Any
 
-from twisted.trial.unittest import SynchronousTestCase
-
 from httpx_tw.client.file_pieces import PIECE_SIZE, FileSpan, pieces_of_file
 from httpx_tw.errors import ConfigurationError, FileChanged
+from tests.own_directory import OwnDirectoryCase
 
 CONTENT = b"0123456789"
 
 
-class SpanTests(SynchronousTestCase):
+class SpanTests(OwnDirectoryCase):
     def setUp(self) -> None:
+        super().setUp()
         Path("file").write_bytes(CONTENT)
         self.file = Path("file").open("rb")  # noqa: SIM115  # closed behind the test
         self.addCleanup(self.file.close)
@@ -79,7 +79,7 @@ class SpanTests(SynchronousTestCase):
         self.assertIn("3 bytes shorter", str(error))
 
 
-class ReadingTests(SynchronousTestCase):
+class ReadingTests(OwnDirectoryCase):
     def test_what_is_none_is_read_from_where_it_began(self) -> None:
         file = io.BytesIO(CONTENT)
         file.seek(5)

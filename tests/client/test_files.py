@@ -8,7 +8,6 @@ import hashlib
 import os
 import threading
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 from unittest.mock import patch
 
@@ -29,6 +28,7 @@ from httpx_tw.errors import (
 from httpx_tw.tls.certificates import ServerTLS
 from httpx_tw.transport.file_sender import CHUNK
 from tests.client.live import ClientLiveTestCase, Talker, reactor
+from tests.own_directory import OwnDirectoryCase
 from tests.tls.issuing import authority
 
 SIZE = 3 * CHUNK + 12_345
@@ -58,18 +58,7 @@ class Short(Talker):
         self.tcp.loseConnection()
 
 
-class FileTestCase(ClientLiveTestCase):
-    """Has a directory of its own; trial has one for all tests."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        own = TemporaryDirectory()  # mktemp's path is too long for a Unix socket's
-        self.addCleanup(own.cleanup)
-        self.addCleanup(os.chdir, Path.cwd())
-        os.chdir(own.name)
-
-
-class DownloadTests(FileTestCase):
+class DownloadTests(OwnDirectoryCase, ClientLiveTestCase):
     async def test_a_body_is_saved(self) -> None:
         content = os.urandom(SIZE)
         pieces = [content[at : at + 50_000] for at in range(0, SIZE, 50_000)]
@@ -211,7 +200,7 @@ class DownloadTests(FileTestCase):
         self.assertNotIn(threading.get_ident(), threads)
 
 
-class UploadTests(FileTestCase):
+class UploadTests(OwnDirectoryCase, ClientLiveTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.content = os.urandom(SIZE)
@@ -226,7 +215,14 @@ class UploadTests(FileTestCase):
             return found.hexdigest()
 
         self.app.post("/", digest, max_body=0)
-        self.app.post("/refuse", lambda _: Response("no", status=413), max_body=0)
+
+        # A coroutine: what is none is called when all of the body is there.
+        async def refuse(
+            _: Any,
+        ) -> Response:
+            return Response("no", status=413)
+
+        self.app.post("/refuse", refuse, max_body=0)
         send_file = sending.BodySender._send_span
 
         def counting(sender: Any, span: Any) -> Any:
@@ -322,9 +318,18 @@ class UploadTests(FileTestCase):
         url = await self.serve(self.app)
         client = self.made()
         os.truncate("file", 200_000_000)
+        sent = 0
+
+        def tell(count: int, _: Any) -> None:
+            nonlocal sent
+            sent = count
+
         for _ in range(3):
-            found = await client.post(url + "/refuse", content=Path("file"))
+            found = await client.post(
+                url + "/refuse", content=Path("file"), upload_progress=tell
+            )
             self.assertEqual(found.status, 413)
+            self.assertLess(sent, 100_000_000)  # the rest would be sent in vain
 
     async def test_a_file_that_changes_fails_the_request_and_no_other(self) -> None:
         url = await self.serve(self.app)

@@ -8,9 +8,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from twisted.trial.unittest import SynchronousTestCase
-
 from httpx_tw.client.part_file import PartFile
+from tests.own_directory import OwnDirectoryCase
 
 
 class Full:
@@ -31,7 +30,7 @@ class Full:
             raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
 
-class PartFiles(SynchronousTestCase):
+class PartFiles(OwnDirectoryCase):
     def names(self) -> list[str]:
         return sorted(path.name for path in Path().iterdir())
 

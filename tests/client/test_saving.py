@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
 from httpx_tw.client.saving import BATCH, save
 from httpx_tw.errors import IncompleteMessage, ResponseTooLarge
+from tests.own_directory import OwnDirectoryCase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -77,8 +77,9 @@ class Disk:
         return function.__name__
 
 
-class SavingCase(SynchronousTestCase):
+class SavingCase(OwnDirectoryCase):
     def setUp(self) -> None:
+        super().setUp()
         self.disk = Disk()
 
     def save(self, source: Coming, **options: Any) -> Deferred[int]:

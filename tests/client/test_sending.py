@@ -15,6 +15,7 @@ from httpx_tw.client.content import as_content
 from httpx_tw.client.file_pieces import PIECE_SIZE, FileSpan
 from httpx_tw.client.sending import BURST, BodySender
 from httpx_tw.errors import FileChanged
+from tests.own_directory import OwnDirectoryCase
 
 
 class Link:
@@ -189,7 +190,7 @@ class SenderTests(SenderCase):
         self.assertFalse(self.link.is_sent)
 
 
-class FileTests(SenderCase):
+class FileTests(OwnDirectoryCase, SenderCase):
     """Files on a disk, by the kernel and not."""
 
     def setUp(self) -> None:
