@@ -7,16 +7,13 @@ neighbour, says what it needs of it in a :class:`typing.Protocol` of its own.
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.imports import imports_of
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "httpx_tw"
@@ -50,32 +47,6 @@ STAINS = {
 }
 
 GLOBAL_REACTOR = "twisted.internet.reactor"
-
-
-class Import(NamedTuple):
-    """One imported name, and where it is imported."""
-
-    name: str
-    line: int
-    in_function: bool
-
-
-def imports_of(module: Path) -> Iterator[Import]:
-    """Yield every import of *module*, at whatever depth."""
-    yield from _imports_in(ast.parse(module.read_text()), in_function=False)
-
-
-def _imports_in(node: ast.AST, *, in_function: bool) -> Iterator[Import]:
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            yield Import(alias.name, node.lineno, in_function)
-    elif isinstance(node, ast.ImportFrom):
-        assert not node.level, f"line {node.lineno}: a relative import"
-        for alias in node.names:
-            yield Import(f"{node.module}.{alias.name}", node.lineno, in_function)
-    inside = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    for child in ast.iter_child_nodes(node):
-        yield from _imports_in(child, in_function=inside)
 
 
 def part_of(module: Path) -> str:

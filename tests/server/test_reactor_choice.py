@@ -41,10 +41,12 @@ def nothing_installed() -> Iterator[mock.Mock]:
 
 
 def test_one_that_is_installed_stays() -> None:
-    from twisted.internet import reactor  # noqa: TID251  # what is tested
-
-    with mock.patch.object(reactor_choice, "installReactor") as install:
-        assert reactor_of_this_process() is reactor
+    installed = mock.Mock()
+    with (
+        mock.patch.dict(sys.modules, {"twisted.internet.reactor": installed}),
+        mock.patch.object(reactor_choice, "installReactor") as install,
+    ):
+        assert reactor_of_this_process() is installed
     assert not install.called
 
 

@@ -1,0 +1,67 @@
+"""Which tests depend on the reactor of their process: the matrix repeats only those.
+
+By what a module imports, itself or through others of ours. What this overlooks cannot
+go unnoticed: the rest is run where no reactor can be had. See tests/no_reactor.py.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from tests.imports import imports_of
+
+ROOT = Path(__file__).parents[1]
+
+REACTOR = {
+    "twisted.internet.reactor",
+    "twisted.trial.unittest.TestCase",  # it runs the reactor for each test
+}
+
+BY_TWISTED = {
+    "tests/server/test_tls.py",
+    "tests/service/test_command.py",
+    "tests/service/test_tls_serving.py",
+    "tests/tls/test_client_connection.py",
+    "tests/tls/test_listening.py",
+    "tests/transport/test_completion_stream.py",
+    "tests/workers/test_thread_pool_face.py",
+}
+"""Those in which code of Twisted's imports it, for its clock or its threads."""
+
+
+def modules_in(where: Path) -> list[Path]:
+    """Return *where*, or what is below it of tests, as pytest would find them."""
+    if where.is_file():
+        return [where]
+    found = sorted(where.rglob("test_*.py"))
+    return [module for module in found if "bench" not in module.parts]
+
+
+def uses_the_reactor(module: Path) -> bool:
+    """Whether what the tests of *module* show depends on the reactor."""
+    name = module.resolve().relative_to(ROOT).as_posix()
+    return name in BY_TWISTED or bool(REACTOR & _all_imports_of(name))
+
+
+@functools.cache
+def _all_imports_of(name: str) -> frozenset[str]:
+    """Return what is imported where the file *name* is, but for within functions."""
+    names: set[str] = set()
+    to_read = {name}
+    read: set[str] = set()
+    while to_read:
+        read.add(name := to_read.pop())
+        found = {i.name for i in imports_of(ROOT / name) if not i.in_function}
+        names |= found
+        to_read |= {file for each in found for file in _files_of(each)} - read
+    return frozenset(names)
+
+
+def _files_of(imported: str) -> list[str]:
+    """Return the file of ours that *imported* is, or is a name of."""
+    if not imported.startswith("tests."):
+        return []
+    whole = imported.replace(".", "/") + ".py"
+    module = imported.rpartition(".")[0].replace(".", "/") + ".py"
+    return [file for file in (whole, module) if (ROOT / file).is_file()]
