@@ -44,18 +44,22 @@ def uses_the_reactor(module: Path) -> bool:
     return name in BY_TWISTED or bool(REACTOR & _all_imports_of(name))
 
 
-@functools.cache
-def _all_imports_of(name: str) -> frozenset[str]:
+def _all_imports_of(name: str) -> set[str]:
     """Return what is imported where the file *name* is, but for within functions."""
     names: set[str] = set()
     to_read = {name}
     read: set[str] = set()
     while to_read:
         read.add(name := to_read.pop())
-        found = {i.name for i in imports_of(ROOT / name) if not i.in_function}
+        found = _imports_of(name)
         names |= found
         to_read |= {file for each in found for file in _files_of(each)} - read
-    return frozenset(names)
+    return names
+
+
+@functools.cache
+def _imports_of(name: str) -> set[str]:
+    return {each.name for each in imports_of(ROOT / name) if not each.in_function}
 
 
 def _files_of(imported: str) -> list[str]:

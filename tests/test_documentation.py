@@ -37,6 +37,7 @@ import pytest
 
 from httpx_tw.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
 from httpx_tw.service.configuration import OPTIONS
+from tests.nested_pytest import NESTED_PYTEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,8 +199,7 @@ def test_a_program_runs_to_its_end(block: Block, tmp_path: Path) -> None:
 @pytest.mark.parametrize("block", TESTS, ids=str)
 def test_a_test_passes(block: Block, tmp_path: Path) -> None:
     (tmp_path / "test_example.py").write_text(block.code)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    run(command, tmp_path, PYTEST_ADDOPTS="")
+    run([sys.executable, *NESTED_PYTEST, "-q"], tmp_path, PYTEST_ADDOPTS="")
 
 
 @pytest.mark.parametrize("block", SHELL, ids=str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import re
 from pathlib import Path
@@ -63,6 +64,7 @@ def import_of(module: Path) -> object:
     return importlib.import_module(".".join(parts).removesuffix(".__init__"))
 
 
+@functools.cache
 def exports_of(module: Path) -> list[str]:
     """Return ``__all__`` as written, without importing anything."""
     for node in ast.parse(module.read_text()).body:

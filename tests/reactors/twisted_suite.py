@@ -61,6 +61,22 @@ def outcome_of(alias: str, reactor: str, modules: tuple[str, ...] = ALL) -> Outc
     return Outcome(**json.loads(done.stdout.splitlines()[-1]))
 
 
+def outcome_beside_stock(
+    alias: str, reactor: str, stock: str, modules: tuple[str, ...] = ALL
+) -> Outcome:
+    """See outcome_of; what fails has to fail on the reactor *stock* of theirs, too.
+
+    As test_changeUID does where another user cannot run this Python.
+    """
+    outcome = outcome_of(alias, reactor, modules)
+    if outcome.failed:
+        names = " ".join(outcome.failed)
+        concerned = tuple(module for module in modules if f".{module}." in names)
+        theirs = outcome_of(alias, stock, concerned)
+        assert set(outcome.failed) <= set(theirs.failed)
+    return outcome
+
+
 def main(alias: str, reactor: str, *modules: str) -> None:
     """Run the tests, and print the outcome."""
     from twisted.internet.test import reactormixins

@@ -25,6 +25,7 @@ from tests.service.processes import (
 from tests.tls.issuing import DAY, Authority, authority, new_authority
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -54,13 +55,18 @@ def me(request):
 """
 
 
+def prepared(directory: Path) -> Path:
+    """Return *directory*, with an application, an authority and a certificate."""
+    (directory / "site_of_tls.py").write_text(APP)
+    authority().write_certificate(directory / "ca.pem")
+    authority().issue("localhost", "127.0.0.1").write(directory / "localhost.pem")
+    return directory
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Return a directory with an application, an authority and a certificate."""
-    (tmp_path / "site_of_tls.py").write_text(APP)
-    authority().write_certificate(tmp_path / "ca.pem")
-    authority().issue("localhost", "127.0.0.1").write(tmp_path / "localhost.pem")
-    return tmp_path
+    """See prepared."""
+    return prepared(tmp_path)
 
 
 def run(*command: str, given: str = "", cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -209,12 +215,28 @@ class TestServing:
             assert "localhost.pem has no certificate" in line
 
 
+@pytest.fixture(scope="module")
+def shared_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """See prepared."""
+    return prepared(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def shared_port(shared_place: Path) -> Iterator[int]:
+    """Serve HTTPS to all the tests that change nothing about it."""
+    with serving(shared_place, "httpx-tw", *HTTPS) as service:
+        yield service.port
+
+
 @needs_openssl
 class TestWhatOpenSSLFinds:
     @pytest.fixture
-    def port(self, place: Path) -> object:
-        with serving(place, "httpx-tw", *HTTPS) as service:
-            yield service.port
+    def place(self, shared_place: Path) -> Path:
+        return shared_place
+
+    @pytest.fixture
+    def port(self, shared_port: int) -> int:
+        return shared_port
 
     @pytest.mark.parametrize("version", ["tls1_2", "tls1_3"])
     def test_it_verifies(self, place: Path, port: int, version: str) -> None:
@@ -256,9 +278,8 @@ class TestWhatOpenSSLFinds:
 
 
 @needs_sslscan
-def test_sslscan_finds_nothing_weak(place: Path) -> None:
-    with serving(place, "httpx-tw", *HTTPS) as service:
-        assert_nothing_weak(place, service.port)
+def test_sslscan_finds_nothing_weak(shared_place: Path, shared_port: int) -> None:
+    assert_nothing_weak(shared_place, shared_port)
 
 
 class Load:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.nested_pytest import NESTED_PYTEST
+
 CLIENT = """
 from httpx_tw import App
 
@@ -61,7 +63,7 @@ class Fixtures(SynchronousTestCase):
         directory = Path(self.mktemp())
         directory.mkdir()
         (directory / "test_it.py").write_text(test)
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
+        command = [sys.executable, *NESTED_PYTEST, *options]
         done = subprocess.run(
             [*command, "-q", "--rootdir", ".", "-c", "/dev/null", "test_it.py"],
             check=False,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.nested_pytest import NESTED_PYTEST
 from tests.reactors.installing import python
 from tests.server.test_reactor_choice import BEST
 
@@ -28,9 +29,7 @@ _EARLY = ("-p", "httpx_tw.testing.pytest_reactors")
 
 def run(place: Path, *arguments: str) -> tuple[int, str]:
     (place / "test_it.py").write_text(_TEST)
-    done = python(
-        *("-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", *arguments), cwd=place
-    )
+    done = python(*NESTED_PYTEST, "-q", "-s", *arguments, cwd=place)
     return done.returncode, done.stdout + done.stderr
 
 
