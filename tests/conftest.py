@@ -29,6 +29,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not _is_test_case(item))
 
 
+def pytest_collection_finish() -> None:
+    """Set aside what was imported: looking for cycles is slow among so much."""
+    gc.collect()
+    gc.freeze()
+
+
 def _is_test_case(item: pytest.Item) -> bool:
     cls = getattr(item, "cls", None)
     return cls is not None and issubclass(cls, unittest.TestCase)

@@ -1,12 +1,16 @@
 """Which tests depend on the reactor of their process: the matrix repeats only those.
 
-By what a module imports, itself or through others of ours. What this overlooks cannot
-go unnoticed: the rest is run where no reactor can be had. See tests/no_reactor.py.
+    python -m tests.reactor_users tests.server
+
+prints the names of their modules, for trial. A module is known by what it imports,
+itself or through others of ours. What this overlooks cannot go unnoticed: the rest is
+run by the matrix where no reactor can be had. See tests/no_reactor.py.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 from pathlib import Path
 
 from tests.imports import imports_of
@@ -69,3 +73,17 @@ def _files_of(imported: str) -> list[str]:
     whole = imported.replace(".", "/") + ".py"
     module = imported.rpartition(".")[0].replace(".", "/") + ".py"
     return [file for file in (whole, module) if (ROOT / file).is_file()]
+
+
+def main(names: list[str]) -> None:
+    """Print which modules of those *names*, or of packages, use the reactor."""
+    paths = [ROOT.joinpath(*name.split(".")) for name in names]
+    below = [path if path.is_dir() else path.with_suffix(".py") for path in paths]
+    for module in (module for path in below for module in modules_in(path)):
+        if uses_the_reactor(module):
+            dotted = ".".join(module.relative_to(ROOT).with_suffix("").parts)
+            sys.stdout.write(f"{dotted}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
