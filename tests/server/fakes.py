@@ -36,6 +36,8 @@ class Answer:
     body: bytes = b""
     is_whole: bool = True
     is_http11: bool = True
+    missing: int = 0
+    """Bytes of the body still to come, at least."""
     interim: list[int] = field(default_factory=list)
 
 
@@ -59,6 +61,7 @@ def answers_in(data: bytes, methods: str = "", *, eof: bool = False) -> list[Ans
         found.append(answer)
         answer.is_whole = not event.body_length or _read_body(answer, side, eof=eof)
         if not answer.is_whole:
+            answer.missing = side.body_left or 1
             break
         data = side.unread
     if interim:
@@ -67,8 +70,10 @@ def answers_in(data: bytes, methods: str = "", *, eof: bool = False) -> list[Ans
 
 
 def _read_body(answer: Answer, side: ClientSide, *, eof: bool) -> bool:
+    pieces: list[bytes] = []
     while isinstance(event := side.next_event(), bytes):
-        answer.body += event
+        pieces.append(event)
+    answer.body = b"".join(pieces)
     if event is NEED_DATA and eof:
         with contextlib.suppress(HTTPXError):
             event = side.receive_eof()

@@ -96,8 +96,15 @@ class RawClient(Protocol):
     async def answers(self, count: int, methods: str = "") -> list[Answer]:
         """Wait for *count* whole answers (or the end), and return what is there."""
 
+        needed = 0
+
         def enough() -> bool:
+            nonlocal needed
+            if self.count < needed:
+                return False  # megabytes are not parsed again for each piece of them
             found = answers_in(self.raw, methods)
+            if found:
+                needed = self.count + found[-1].missing
             return len(found) >= count and found[-1].is_whole
 
         await self.until(enough)
