@@ -95,7 +95,6 @@ class RawClient(Protocol):
 
     async def answers(self, count: int, methods: str = "") -> list[Answer]:
         """Wait for *count* whole answers (or the end), and return what is there."""
-
         needed = 0
 
         def enough() -> bool:
