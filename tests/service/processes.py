@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 SOURCE = Path(__file__).parents[2] / "src"
-PATIENCE = 20.0
-"""Seconds after which what has not happened is not going to."""
+PATIENCE = 60.0
+"""Seconds after which what has not happened will not, however busy the machine is."""
 
 _TWISTD = (
     "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"

@@ -360,7 +360,9 @@ class TestReplacement:
         wait_until(lambda: service.said.count(what) >= times, f"{what}, {times} times")
 
     def test_under_load_no_request_fails(self, place: Path) -> None:
-        with serving(place, "httpx-tw", *HTTPS, "--no-access-log") as service:
+        # As long as it takes: the load is what may make both sides slow here.
+        patient = ("--no-access-log", "--head-timeout", "1m")
+        with serving(place, "httpx-tw", *HTTPS, *patient) as service:
             load = Load(place, service.port, clients=64)
             try:
                 for number in range(1, 31):
