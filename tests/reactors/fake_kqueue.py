@@ -126,9 +126,10 @@ class kqueue:  # noqa: N801  # its name in the select module
             raise ValueError("Length of eventlist must be 0 or positive")
         if timeout is not None and timeout < 0:
             raise ValueError("timeout must be positive or None")
-        self._forget_closed()
         failures: list[kevent] = []
         for change in changelist or ():
+            for kind in (KQ_FILTER_READ, KQ_FILTER_WRITE):
+                self._forget_if_closed((change.ident, kind))
             try:
                 self._apply(change)
             except OSError as error:
@@ -157,8 +158,9 @@ class kqueue:  # noqa: N801  # its name in the select module
         else:
             raise NotImplementedError(f"flags {change.flags:#x}")
 
-    def _forget_closed(self) -> None:
-        for key, file in list(self._filters.items()):
+    def _forget_if_closed(self, key: tuple[int, int]) -> None:
+        file = self._filters.get(key)
+        if file is not None:
             try:
                 is_same = _File.behind(key[0]) == file
             except OSError:
@@ -172,7 +174,8 @@ class kqueue:  # noqa: N801  # its name in the select module
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         while True:
             self._check()
-            self._forget_closed()
+            for key in list(self._filters):
+                self._forget_if_closed(key)
             events = list(self._ready(max_events, deadline))
             if events or time.monotonic() >= deadline:
                 break
