@@ -33,4 +33,5 @@ def _imports_in(node: ast.AST, *, in_function: bool) -> Iterator[Import]:
             yield Import(f"{node.module}.{alias.name}", node.lineno, in_function)
     inside = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     for child in ast.iter_child_nodes(node):
-        yield from _imports_in(child, in_function=inside)
+        if not isinstance(child, ast.expr):  # most of a tree, and no place for imports
+            yield from _imports_in(child, in_function=inside)

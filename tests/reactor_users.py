@@ -42,6 +42,7 @@ def modules_in(where: Path) -> list[Path]:
     return [module for module in found if "bench" not in module.parts]
 
 
+@functools.cache
 def uses_the_reactor(module: Path) -> bool:
     """Whether what the tests of *module* show depends on the reactor."""
     name = module.resolve().relative_to(ROOT).as_posix()
