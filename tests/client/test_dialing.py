@@ -143,6 +143,22 @@ class TLSTests(ClientLiveTestCase):
         assert certificate is not None
         self.assertIn("localhost", certificate.subject.rfc4514_string())
 
+    async def test_where_tls_is_twisteds_as_much_is_known_of_it(self) -> None:
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.use_certificate_chain_file(self.pem)
+        context.use_privatekey_file(self.pem)
+        context.set_alpn_select_callback(lambda _, offered: offered[0])
+        path = str(Path("s.sock").absolute())
+        talkers = TLSMemoryBIOFactory(
+            _Fixed(context), False, Factory.forProtocol(Talker)
+        )
+        listening = reactor.listenUNIX(path, talkers)
+        self.addCleanup(listening.stopListening)
+        found = await self.made(uds=path, verify=self.ca).get("https://localhost/")
+        facts = found.connection.tls
+        assert facts is not None
+        self.assertEqual((facts.version, facts.alpn), ("TLSv1.3", "http/1.1"))
+
     async def test_others_are_not_trusted(self) -> None:
         url = await self.secure()
         with self.assertRaises(CertificateRejected):

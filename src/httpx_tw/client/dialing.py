@@ -351,7 +351,8 @@ def _tls_facts_of(transport: Any) -> TLSFacts:
     from httpx_tw.tls.openssl_sessions import was_resumed
 
     handle = transport.getHandle()
-    alpn = getattr(transport, "negotiatedProtocol", None)
+    # Asked of OpenSSL: a transport after Twisted's startTLS has no negotiatedProtocol.
+    alpn = handle.get_alpn_proto_negotiated()
     shown = getattr(handle, "shown_certificate", transport.getPeerCertificate)
     return TLSFacts(
         version=handle.get_protocol_version_name(),
