@@ -314,12 +314,24 @@ class TLSConversations(Conversations):
 
     def tearDown(self) -> None:
         warnings = [warning["message"] for warning in self.flushWarnings()]
-        # Twisted's own, about its own use of pyOpenSSL.
-        others = [each for each in warnings if "Passing pyOpenSSL" not in each]
+        known = ["Passing pyOpenSSL"]  # Twisted's own, about its own use of it
+        if not IReactorFDSet.providedBy(reactor):
+            # Its port on IOCP leaves the socket of the accept under way.
+            known.append("unclosed <socket.socket")
+        others = [each for each in warnings if not any(k in each for k in known)]
         self.assertEqual(others, [])
 
     async def test_a_half_closed_client_gets_its_answers(self) -> None:
         self.skipTest("TLS ends both sides at once")
+
+    async def test_an_idle_client_does_not_hold_up_the_stop(self) -> None:
+        client = await self.open()
+        client.send(HEAD)
+        await client.answers(1)
+        client.tcp.pauseProducing()  # it pools the connection, and does not look
+        await self.server.stop()
+        client.tcp.resumeProducing()
+        await client.closed()
 
     async def open(self, **options: Any) -> RawClient:
         certificate = self.certificate()
@@ -377,15 +389,6 @@ class DirectTLSConversations(TLSConversations):
             self.assertIsInstance(self.server._ports[0], TLSStreamPort)
         self.addCleanup(self.server.stop)
         return await self.again()
-
-    async def test_an_idle_client_does_not_hold_up_the_stop(self) -> None:
-        client = await self.open()
-        client.send(HEAD)
-        await client.answers(1)
-        client.tcp.pauseProducing()  # it pools the connection, and does not look
-        await self.server.stop()
-        client.tcp.resumeProducing()
-        await client.closed()
 
     async def test_twisteds_endpoint_object_gets_it_too(self) -> None:
         await self.open()

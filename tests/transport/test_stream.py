@@ -6,10 +6,12 @@ import errno
 import socket
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.internet import tcp
 from twisted.internet.interfaces import IPullProducer, ISSLTransport
-from twisted.internet.protocol import Protocol
-from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides, implementer, providedBy
 
@@ -17,12 +19,14 @@ from httpx_tw.testing.memory import MemoryTransport
 from httpx_tw.transport.stream import (
     can_half_close,
     can_write_through,
+    hang_up,
     unsent_bytes,
     write_through,
     writer_for,
 )
 from httpx_tw.transport.stream_server import StreamServer
 from httpx_tw.transport.tls_port import TLSServer
+from tests.transport.tls_pair import Serves, Trusts
 
 
 class StillReactor:
@@ -80,7 +84,7 @@ class Writes(SynchronousTestCase):
         self.assertEqual(unsent_bytes(self.transport), 0)
 
     def test_the_rest_is_queued_and_order_kept(self) -> None:
-        data = bytes(range(256)) * 10_000
+        data = bytes(range(256)) * 40_000  # a pair over TCP takes 4 MB
         self.write(self.transport, data)
         self.write(self.transport, b"after")
         unsent = unsent_bytes(self.transport)
@@ -204,3 +208,31 @@ class Choices(SynchronousTestCase):
         memory.take(2)
         self.assertEqual(unsent_bytes(Wrapper(Wrapper(memory))), 3)
         self.assertIsNone(unsent_bytes(object()))
+
+
+class Endings(SynchronousTestCase):
+    def test_a_plain_transport_ends_when_all_is_sent(self) -> None:
+        memory = MemoryTransport(Protocol())
+        memory.write(b"hello")
+        hang_up(memory)
+        self.assertFalse(memory.is_closed)
+        self.assertEqual(memory.take(), b"hello")
+        self.assertTrue(memory.is_closed)
+
+    def test_twisteds_tls_says_goodbye_and_waits_for_none(self) -> None:
+        factory = Factory.forProtocol(Protocol)
+        made = TLSMemoryBIOFactory(Serves(), False, factory, clock=Clock())
+        ours: Any = made.buildProtocol(None)
+        memory = MemoryTransport(ours)
+        client = Trusts().clientConnectionForTLS(None)
+        client.set_connect_state()
+        for _ in range(2):
+            self.assertRaises(SSL.WantReadError, client.recv, 1)
+            memory.deliver(client.bio_read(65536))
+            client.bio_write(memory.take())
+        ours.write(b"hello")
+        hang_up(ours)
+        client.bio_write(memory.take())
+        self.assertTrue(memory.is_closed)
+        self.assertEqual(client.recv(100), b"hello")
+        self.assertRaises(SSL.ZeroReturnError, client.recv, 1)

@@ -19,6 +19,7 @@ from httpx_tw.transport.file_sender import (
 )
 from httpx_tw.transport.stream import (
     can_half_close,
+    hang_up,
     unsent_bytes,
     writer_for,
 )
@@ -234,17 +235,18 @@ class Wire:
         client may lose the very answer that says why (RFC 9112 section 9.6).
         """
         linger = self.factory.timeouts.linger
-        if not (linger and self._can_half_close()):
+        if not linger or self.peer_has_closed:
             self.close()
+            return
+        if not can_half_close(self.transport):
+            # Twisted's TLS, which reads on until it has the client's goodbye.
+            self._close(waits=True)
             return
         self._let_go(Phase.LINGERING)
         self._outgoing = None
         self.set_deadline(linger)
         self.transport.loseWriteConnection()
         self.resume_reading()
-
-    def _can_half_close(self) -> bool:
-        return not self.peer_has_closed and can_half_close(self.transport)
 
     def _let_go(self, phase: Phase) -> None:
         self.phase = phase
@@ -257,6 +259,9 @@ class Wire:
 
         ``check`` aborts it if the client does not read that fast enough.
         """
+        self._close(waits=False)
+
+    def _close(self, *, waits: bool) -> None:
         if self.phase >= Phase.CLOSING:
             return
         self._let_go(Phase.CLOSING)
@@ -265,7 +270,10 @@ class Wire:
             self._watch_outgoing()
         else:
             self.set_deadline(self.factory.timeouts.response_idle)
-        self.transport.loseConnection()
+        if waits:
+            self.transport.loseConnection()
+        else:
+            hang_up(self.transport)
 
     def abort(self) -> None:
         """End the connection at once, whatever is unsent."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp
 from twisted.internet.interfaces import IHalfCloseableDescriptor, ISSLTransport
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from httpx_tw.transport.completion_stream import CompletionStream
 from httpx_tw.transport.tls_stream import TLSStream
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "can_half_close",
     "can_write_through",
+    "hang_up",
     "unsent_bytes",
     "write_through",
     "writer_for",
@@ -111,6 +113,20 @@ def can_half_close(transport: ITransport) -> bool:
         IHalfCloseableDescriptor.providedBy(transport)
         and not ISSLTransport.providedBy(transport)
     )
+
+
+def hang_up(transport: Any) -> None:
+    """End *transport* when what was written is sent, whatever the peer says to that.
+
+    As ``loseConnection``, with which Twisted's TLS waits for the peer's goodbye, and
+    without end: a client that pools connections and does not look says none. Nor does
+    that of a TLSStreamPort wait; see there.
+    """
+    transport.loseConnection()
+    if isinstance(transport, TLSMemoryBIOProtocol):
+        below: Any = transport.transport
+        if not transport._appSendBuffer:  # noqa: SLF001  # behind that is our goodbye
+            below.loseConnection()
 
 
 def unsent_bytes(transport: Any) -> int | None:
