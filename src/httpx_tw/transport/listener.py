@@ -57,7 +57,8 @@ ITS_OWN_FAULT: Final = {
     getattr(errno, name)
     for name in (
         "ECONNABORTED EPERM EPROTO ENETDOWN ENOPROTOOPT EHOSTDOWN ENONET EHOSTUNREACH "
-        "EOPNOTSUPP ENETUNREACH EINTR ETIMEDOUT"
+        "EOPNOTSUPP ENETUNREACH EINTR ETIMEDOUT "
+        "ECONNRESET ENOTCONN"  # on Windows: it was reset while it waited
     ).split()
     if hasattr(errno, name)
 }
