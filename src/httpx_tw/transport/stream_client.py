@@ -99,7 +99,10 @@ class StreamClient(tcp.Client):
             vars(self)["doWrite"] = self._finish_dialing
             self.startWriting()  # type: ignore[no-untyped-call]  # Twisted's
         else:
-            self._dial_failed(_error_of(number))
+            # Asked again, Windows says only that it has given up. Linux has told it by
+            # then, and forgotten.
+            cause = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            self._dial_failed(_error_of(cause or number))
 
     @property
     def _is_near(self) -> bool:
