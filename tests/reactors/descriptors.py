@@ -89,6 +89,11 @@ def many_readable(count: int, add_cleanup: Callable[..., object]) -> list[int]:
     return fds
 
 
+def has_room(end: socket.socket) -> bool:
+    """Say whether select(2) finds *end* writable."""
+    return bool(select.select([], [end], [], 0)[1])
+
+
 def wait_until_writable(end: socket.socket) -> None:
     """Wait, where a pair is one over TCP, until what was read has been acknowledged."""
     if IS_WINDOWS:

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -44,6 +43,7 @@ from tests.reactors import fake_kqueue
 from tests.reactors.descriptors import (
     IS_WINDOWS,
     descriptors,
+    has_room,
     is_open,
     many_readable,
     put_in_place_of,
@@ -52,7 +52,7 @@ from tests.reactors.descriptors import (
 from tests.reactors.test_wakeup import many_ringing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     Base = SynchronousTestCase
 else:
@@ -679,7 +679,6 @@ class PollerMachine(RuleBasedStateMachine):
         fill(self.pairs[slot][0])
         self.is_full[slot] = True
 
-    @precondition(lambda self: any(self.is_full.values()))
     @rule(slot=SLOTS)
     def drain(self, slot: int) -> None:
         try:
@@ -727,9 +726,22 @@ class PollerMachine(RuleBasedStateMachine):
     def wait_without_end(self) -> None:
         """Only where it must return."""
         if self.is_woken or self.expected():
-            found = {event.data: event.events for event in self.poller.wait(None)}
-            assert found == self.expected()
+            self.agree(self.poller.wait(None))
             self.is_woken = False
+
+    def agree(self, events: Iterable[Event]) -> int:
+        """Let the model and *events* be the same; return how many these are."""
+        found = {event.data: event.events for event in events}
+        # Over TCP, as pairs are on Windows, the peer acknowledges up to 40 ms late what
+        # it has taken: a socket that was filled may find room by itself.
+        self.look_for_room(slot for slot in found if WRITABLE in found[slot])
+        assert found == self.expected()
+        return len(found)
+
+    def look_for_room(self, slots: Iterable[int]) -> None:
+        for slot in slots:
+            if self.is_full[slot] and has_room(self.pairs[slot][0]):
+                self.is_full[slot] = False
 
     def expected(self) -> dict[int, EventMask]:
         found = {}
@@ -744,13 +756,13 @@ class PollerMachine(RuleBasedStateMachine):
     @invariant()
     def what_is_ready_is_reported_and_nothing_else(self) -> None:
         before = self.poller.statistics()
-        found = {event.data: event.events for event in self.poller.wait(0)}
-        assert found == self.expected()
+        self.look_for_room(range(5))
+        reported = self.agree(self.poller.wait(0))
         self.is_woken = False
         after = self.poller.statistics()
         assert after.registered == len(self.watched)
         assert after.waits == before.waits + 1
-        assert after.events == before.events + len(found)
+        assert after.events == before.events + reported
 
     def teardown(self) -> None:
         self.poller.close()
