@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ class StaticTestCase(SynchronousTestCase):
         # The descriptors in the cache go with the application.
         self.client.close()
         del self.client, self.app
+        gc.collect()  # before the directory: Windows removes no file that is open
 
     def get(self, path: str, **headers: str) -> TestResponse:
         fields = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from unittest import TestCase
 
-__all__ = ["LONG_AGO", "make_tree", "put"]
+__all__ = ["IGNORES_MODES", "LONG_AGO", "is_open", "make_tree", "put"]
 
 LONG_AGO = 784111777  # Sun, 06 Nov 1994 08:49:37 GMT
-IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+IGNORES_MODES = not hasattr(os, "geteuid") or os.geteuid() == 0
+"""Whether it is of no use to take rights away: Windows has none, and root has all."""
 
 
 def put(path: Path, content: bytes, modified: float = LONG_AGO) -> Path:
@@ -22,6 +23,15 @@ def put(path: Path, content: bytes, modified: float = LONG_AGO) -> Path:
     path.write_bytes(content)
     os.utime(path, (modified, modified))
     return path
+
+
+def is_open(fd: int) -> bool:
+    """Whether there is such a descriptor; on Windows, of the C library."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
 
 
 def make_tree(case: TestCase) -> Path:
