@@ -9,6 +9,9 @@ from tests.reactors.installing import python
 # Serves two handlers on the reactor named, and asks each once.
 _PROGRAM = """
 import asyncio, sys
+if sys.platform == "win32":
+    # Twisted's asyncio reactor refuses the loop that Python prefers there.
+    asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
 from twisted.application.reactors import installReactor
 reactor = installReactor(sys.argv[1])
 from http.client import HTTPConnection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import shutil
@@ -32,16 +33,24 @@ CURL = shutil.which("curl")
 class FileTestCase(LiveTestCase):
     def setUp(self) -> None:
         super().setUp()
-        # Descriptors in the cache go with the application.
-        self.addCleanup(delattr, self, "app")
         holder = tempfile.TemporaryDirectory()
         self.addCleanup(holder.cleanup)
+        self.addCleanup(self.forget_app)
         self.directory = Path(holder.name)
         self.path = self.directory / "film.bin"
         self.path.write_bytes(CONTENT)
         os.utime(self.path, (784111777, 784111777))
         self.app.get("/film", lambda _: Response.file(self.path))
         self.app.static("/files", self.directory)
+
+    async def forget_app(self) -> None:
+        # Descriptors in its cache go with it, and before the directory: Windows removes
+        # no file that is open. The accept that Twisted cancelled there keeps the port,
+        # and so the server, until the reactor hears that it is.
+        del self.app
+        for _ in range(3):
+            await deferLater(reactor, 0)
+        gc.collect()
 
     async def open(self, **options: Any) -> RawClient:
         return await self.connect_to(await self.serve(self.app, **options))

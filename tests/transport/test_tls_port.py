@@ -150,7 +150,8 @@ class LivePorts(LiveTestCase):
 
     async def test_a_peer_that_breaks_off_ends_it_quietly(self) -> None:
         # The signal that a write to nobody raises must be ignored, as Python does.
-        self.assertIs(signal.getsignal(signal.SIGPIPE), signal.SIG_IGN)
+        if hasattr(signal, "SIGPIPE"):
+            self.assertIs(signal.getsignal(signal.SIGPIPE), signal.SIG_IGN)
         port = await self.listen()
         client = await self.dial(port)
         client.keeps = False

@@ -68,11 +68,14 @@ class Windows:
         return {
             "HOME": str(self.cache),
             "PATH": os.environ["PATH"],
+            # Names of files that are not of ASCII cannot be made otherwise.
+            "LC_ALL": "C.UTF-8",
             "WINEARCH": "win64",
             "WINEPREFIX": str(self._prefix),
             "WINEDEBUG": "-all",
-            # Neither .NET nor a browser, which it would offer to install.
-            "WINEDLLOVERRIDES": "mscoree,mshtml=",
+            # Neither .NET nor a browser, which it would offer to install; and no
+            # debugger, which would keep a program that has crashed from ending.
+            "WINEDLLOVERRIDES": "mscoree,mshtml,winedbg.exe=",
             **additional,
         }
 
@@ -144,7 +147,8 @@ class Windows:
             cwd=ROOT,
             env=self.environment(
                 PYTHONPATH=";".join("Z:" + str(path) for path in paths),
-                PYTHONDONTWRITEBYTECODE="1",
+                # The wheels come without bytecode, and the checkout is to get none.
+                PYTHONPYCACHEPREFIX="Z:" + str(self.cache / "bytecode"),
                 PYTHONUNBUFFERED="1",
                 **environment,
             ),
