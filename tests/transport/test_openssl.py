@@ -65,7 +65,8 @@ class Ways(SynchronousTestCase):
         sent = records.write(b"x" * 5_000_000)
         self.assertTrue(0 < sent < 5_000_000)
         with self.assertRaises(SSL.WantWriteError):
-            records.write(b"x" * 5_000_000)
+            while True:  # over TCP there may be room again, once or twice
+                records.write(b"x" * 5_000_000)
 
     def test_without_the_private_names_nothing_is_attached(self) -> None:
         self.assertFalse(openssl._has("SSL_set_fd", "SSL_no_such_thing"))
