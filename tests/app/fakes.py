@@ -54,7 +54,13 @@ def make_request(
     """Return a request as the server would make it, routed by *finder*."""
     path, _, query_string = target.partition("?")
     head = RequestHead(
-        method, target, Headers(headers).raw, is_http11=True, keep_alive=True
+        method,
+        target,
+        Headers(headers).raw,
+        is_http11=True,
+        keep_alive=True,
+        path=path,
+        query=query_string,
     )
     route, params = (finder or Router()).find(method, path)
     return Request(head, path, query_string, route, params, FakeLink(), body)

@@ -12,6 +12,7 @@ from httpx_tw.app.request import Request
 from httpx_tw.app.response import Response
 from httpx_tw.hosting.wsgi import WSGIApp
 from httpx_tw.protocol.events import CHUNKED, RequestHead
+from httpx_tw.protocol.targets import origin_form
 from httpx_tw.server.on_workers import ResponseWriter, call_on_worker
 from httpx_tw.server.whole_responses import ReadyResponse
 
@@ -92,6 +93,7 @@ def make_request(  # a keyword for each thing that an environ shows
     path: str | None = None,
 ) -> Request:
     """Return a request as the server would make it for a path without percents."""
+    raw_path, _, query = origin_form(target).partition("?")
     head = RequestHead(
         method,
         target,
@@ -99,9 +101,10 @@ def make_request(  # a keyword for each thing that an environ shows
         is_http11=is_http11,
         keep_alive=True,
         body_length=CHUNKED if is_chunked else len(body),
+        path=raw_path,
+        query=query,
     )
-    before, _, query = target.partition("?")
-    path = before if path is None else path
+    path = raw_path if path is None else path
     route, params = (app or WSGIApp(lambda *_: [])).find(method, path)
     connection: Any = link or FakeLink()
     return Request(head, path, query, route, params, connection, body)

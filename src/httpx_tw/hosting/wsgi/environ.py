@@ -10,7 +10,6 @@ from httpx_tw.errors import ConnectionLost
 from httpx_tw.hosting.wsgi.error_stream import ErrorStream
 from httpx_tw.hosting.wsgi.file_wrapper import FileWrapper
 from httpx_tw.protocol.events import CHUNKED
-from httpx_tw.protocol.targets import origin_form
 
 if TYPE_CHECKING:
     from httpx_tw.app.request import Request
@@ -122,7 +121,7 @@ class EnvironMaker:
         environ["QUERY_STRING"] = request.query_string
         # Neither is in PEP 3333; applications look for one or the other.
         environ["RAW_URI"] = environ["REQUEST_URI"] = target
-        path = request.path if "%" not in target else _octets_of_path(target)
+        path = request.path if "%" not in head.path else _octets_of(head.path)
         environ["PATH_INFO"] = path[len(self._script_name) :]
         _add_fields(environ, head.headers)
         if target[0] != "/":
@@ -163,10 +162,8 @@ def _new_key(name: bytes) -> str:
     return key
 
 
-def _octets_of_path(target: str) -> str:
-    if target[0] != "/":
-        target = origin_form(target)
-    return unquote_to_bytes(target.partition("?")[0]).decode("latin-1")
+def _octets_of(path: str) -> str:
+    return unquote_to_bytes(path).decode("latin-1")
 
 
 def _names_of(link: Any) -> _Names:
