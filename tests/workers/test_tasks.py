@@ -6,6 +6,7 @@ import concurrent.futures
 import signal
 import threading
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from httpx_tw.errors import DeadlinePassed, QueueFull
@@ -120,6 +121,38 @@ class FutureContract(OnAReactor):
             assert (pool.stats.cancelled, pool.stats.abandoned) == (1, 0)
             assert adds_up(pool)
             await pool.stop()
+
+        self.run_async(test)
+
+    def test_a_worker_may_come_in_the_middle_of_a_cancellation(self) -> None:
+        async def test() -> None:
+            pool, first, ran = self.a_pool(num_workers=1), Gate(), Gate()
+
+            def use() -> bool:
+                pool.submit(first)
+                while not first.entered:
+                    pass
+                future = pool.submit(ran)
+                canceller, withdraw = threading.get_ident(), future.task.desk.withdraw
+
+                def withdraw_late(task: Any) -> Any:
+                    if threading.get_ident() == canceller:
+                        # Meanwhile the worker gets to it, and finds it cancelled.
+                        first.open()
+                        pool.submit(str).result(PATIENCE)
+                    return withdraw(task)
+
+                future.task.desk = SimpleNamespace(withdraw=withdraw_late)
+                return bool(future.cancel())
+
+            using = in_thread(use)
+            await self.until(lambda: using.is_over)
+            assert using.result is True
+            await pool.stop()
+            assert ran.entered == []
+            stats = pool.stats
+            assert (stats.cancelled, stats.completed, stats.overdue) == (1, 2, 0)
+            assert adds_up(pool)
 
         self.run_async(test)
 

@@ -169,9 +169,9 @@ class PoolFuture(Future[Any]):
         task = self.task
         was_cancelled = super().cancel()
         if was_cancelled and task is not None:
-            self.task = None
             if task.desk.withdraw(task):
                 self.set_running_or_notify_cancel()  # for who is in futures.wait
+            self.task = None
         return was_cancelled
 
     def result(self, timeout: float | None = None) -> Any:
@@ -191,7 +191,13 @@ class PoolFuture(Future[Any]):
 
     def run(self, call: Call) -> Any:
         """Make *call*, in a worker, unless it was cancelled on the way there."""
-        return apply(call) if self.set_running_or_notify_cancel() else None
+        if self.set_running_or_notify_cancel():
+            return apply(call)
+        task = self.task
+        if task is not None:
+            # Who cancels it has not got so far. Else it would count as completed.
+            task.desk.withdraw(task)
+        return None
 
     def settle(self, result: Any, error: BaseException | None) -> None:
         """Hear how the call ended."""
