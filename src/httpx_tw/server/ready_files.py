@@ -41,7 +41,10 @@ def send_ready(connection: Answering, request: Request, ready: ReadyFile) -> boo
         and head.is_http11
         and head.method == "GET"
         and connection.exchange is None
-        and (content is not None or (file.warm_at == latest and connection.takes_files))
+        and (
+            content is not None
+            or (file.warm_at == latest and connection.could_send_files)
+        )
     ):
         connection.settle(request, ready)
         return False

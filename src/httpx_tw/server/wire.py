@@ -65,12 +65,12 @@ class Wire:
         "_read_paused",
         "_unsent",
         "_write",
+        "could_send_files",
         "deadline",
         "factory",
         "hosted",
         "is_write_paused",
         "phase",
-        "takes_files",
         "transport",
     )
 
@@ -82,7 +82,7 @@ class Wire:
         """When ``check`` has something to end, in the factory's seconds."""
         self.hosted: Any = None
         """What a hosting of foreign applications keeps here between requests."""
-        self.takes_files = False
+        self.could_send_files = False
         """The kernel can send files over it, unless startTLS has ended that."""
         self._read_paused = False
         self.is_write_paused = False
@@ -95,7 +95,7 @@ class Wire:
         """See IProtocol."""
         self.transport = transport
         self._write = writer_for(transport)
-        self.takes_files = can_send_files(transport)
+        self.could_send_files = can_send_files(transport)
         transport.registerProducer(self, True)
         self.connectionMade()
 
@@ -159,7 +159,7 @@ class Wire:
     @property
     def sends_files(self) -> bool:
         """Whether the kernel can send files over it: startTLS ends it."""
-        return self.takes_files and not self.transport.TLS
+        return self.could_send_files and not self.transport.TLS
 
     def send_file(
         self, fd: int, offset: int, count: int, head: bytes = b""
