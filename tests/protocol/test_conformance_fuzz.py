@@ -154,7 +154,7 @@ class AnySplitTests(SynchronousTestCase):
         limits: Limits,
     ) -> None:
         parser = RequestHeadParser(limits)
-        for each in sent:
+        for each in (*sent, *sent):
             to_server([each.wire], limits, parser)
         again = [*sent, *data.draw(st.lists(st.sampled_from(sent), max_size=2))]
         wire = b"".join(each.wire for each in again)

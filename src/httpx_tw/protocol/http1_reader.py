@@ -69,6 +69,7 @@ _HOSTS_REMEMBERED: Final = 1024
 # since they may hold secrets.
 MOST_KNOWN: Final = 256
 LONGEST_KNOWN: Final = 1024
+_MOST_MARKS: Final = 1024
 
 
 class _Collector:
@@ -140,8 +141,10 @@ class RequestHeadParser:
         self._collector = _Collector()
         self._valid_hosts: set[bytes] = set()
         self.known: dict[bytes, RequestHead] = {}
-        """What ``parse`` has made of heads, by their bytes: of short ones with neither
-        a body nor an offer to switch. For who asks ``parse``, which does not look."""
+        """What ``parse`` has made of heads that came twice, by their bytes: of short
+        ones with neither a body nor an offer to switch. For who asks ``parse``, which
+        does not look here."""
+        self._marks: set[int] = set()  # of heads that came once, or so it seems
         self._renew()
 
     def _renew(self) -> None:
@@ -230,9 +233,17 @@ class RequestHeadParser:
         if not is_whole:
             self._with_body(request, upgrade=upgrade)
         elif len(head) <= LONGEST_KNOWN:
-            if len(self.known) >= MOST_KNOWN:
-                self.known.clear()
-            self.known[head] = request
+            # To keep each as it came would cost a fifth of what a request costs where
+            # none comes again: the garbage collector has to look at it.
+            mark = hash(head)
+            if mark in self._marks:
+                if len(self.known) >= MOST_KNOWN:
+                    self.known.clear()
+                self.known[head] = request
+            else:
+                if len(self._marks) >= _MOST_MARKS:
+                    self._marks.clear()
+                self._marks.add(mark)
         return request
 
     def _with_body(self, request: RequestHead, *, upgrade: bool) -> None:
