@@ -121,7 +121,9 @@ class EnvironMaker:
         environ["QUERY_STRING"] = request.query_string
         # Neither is in PEP 3333; applications look for one or the other.
         environ["RAW_URI"] = environ["REQUEST_URI"] = target
-        path = request.path if "%" not in head.path else _octets_of(head.path)
+        path = request.path
+        if "%" in head.path:
+            path = unquote_to_bytes(head.path).decode("latin-1")
         environ["PATH_INFO"] = path[len(self._script_name) :]
         _add_fields(environ, head.headers)
         if target[0] != "/":
@@ -160,10 +162,6 @@ def _new_key(name: bytes) -> str:
     if len(_KEYS) < _MAX_KEYS and len(name) <= _MAX_KEPT_NAME:
         _KEYS[name] = key
     return key
-
-
-def _octets_of(path: str) -> str:
-    return unquote_to_bytes(path).decode("latin-1")
 
 
 def _names_of(link: Any) -> _Names:
